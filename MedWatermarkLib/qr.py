@@ -8,12 +8,17 @@ those of ISO/IEC 18004:2015.
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import qrcode
+import zxingcpp
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from qrcode import base, util
@@ -29,6 +34,12 @@ _ALPHABETS = {
 }
 # Sixths of a bit that a character takes: 10 bits for 3 digits, 11 for 2 alphanumerics, 8 a byte.
 _SIXTHS = {util.MODE_NUMBER: 20, util.MODE_ALPHA_NUM: 33, util.MODE_8BIT_BYTE: 48}
+
+# Not in pyzbar's list: "don't convert binary data to text", zbar.h since 0.23.1. Older ones,
+# such as the 0.10 in pyzbar's wheels for Windows, answer that they do not know it.
+_ZBAR_CFG_BINARY = 4
+# Modes of PIL with more than 8 bits, which `convert("L")` would clip.
+_DEEP_GREY = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 class QRError(ValueError):
@@ -250,6 +261,80 @@ def picture(modules: ArrayLike, scale: int = 8, border: int = 4) -> Image.Image:
     grey = np.round(255 * (1 - np.asarray(modules, np.float64))).astype(np.uint8)
     framed = np.pad(grey, border, constant_values=255)
     return Image.fromarray(np.kron(framed, np.ones((scale, scale), np.uint8)))
+
+
+def decode(image: Image.Image | NDArray[Any]) -> bytes | None:
+    """Read a QR code from a picture, by ZBar, and by ZXing where ZBar is missing or fails.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image or numpy.ndarray
+        A picture or photograph of one QR code, dark on light; an array is (rows, columns) of
+        any real dtype, or (rows, columns, 3) uint8 RGB.
+
+    Returns
+    -------
+    bytes or None
+        The message as it was encoded, whatever its bytes; None if no QR code is found.
+    """
+    grey = _grey(image)
+    for read in (_read_by_zbar, _read_by_zxing):
+        if (message := read(grey)) is not None:
+            return message
+    return None
+
+
+def _grey(image: Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
+    if isinstance(image, Image.Image) and image.mode not in _DEEP_GREY:
+        return np.array(image.convert("L"))
+    pixels = np.asarray(image)
+    if pixels.dtype == np.uint8:
+        return np.array(Image.fromarray(pixels).convert("L"))
+    stretched = pixels - pixels.min().astype(np.float64)
+    return np.asarray(np.round(255 / (stretched.max() or 1) * stretched), np.uint8)
+
+
+def _read_by_zbar(grey: NDArray[np.uint8]) -> bytes | None:
+    """Read by pyzbar's binding, with the bytes left as they are.
+
+    `pyzbar.decode` guesses a character set and recodes the message, and cannot be told not to.
+    """
+    if (zbar := _zbar()) is None:
+        return None
+    scanner, image = zbar.zbar_image_scanner_create(), zbar.zbar_image_create()
+    try:
+        configure = zbar.zbar_image_scanner_set_config
+        configure(scanner, zbar.ZBarSymbol.NONE, zbar.ZBarConfig.CFG_ENABLE, 0)
+        configure(scanner, zbar.ZBarSymbol.QRCODE, zbar.ZBarConfig.CFG_ENABLE, 1)
+        if configure(scanner, zbar.ZBarSymbol.QRCODE, _ZBAR_CFG_BINARY, 1) != 0:
+            return None
+        pixels = ctypes.create_string_buffer(grey.tobytes(), grey.size)
+        zbar.zbar_image_set_format(image, int.from_bytes(b"Y800", "little"))
+        zbar.zbar_image_set_size(image, grey.shape[1], grey.shape[0])
+        zbar.zbar_image_set_data(image, ctypes.cast(pixels, ctypes.c_void_p), grey.size, None)
+        if zbar.zbar_scan_image(scanner, image) < 1:
+            return None
+        symbol = zbar.zbar_image_first_symbol(image)
+        return ctypes.string_at(
+            zbar.zbar_symbol_get_data(symbol), zbar.zbar_symbol_get_data_length(symbol)
+        )
+    finally:
+        zbar.zbar_image_destroy(image)
+        zbar.zbar_image_scanner_destroy(scanner)
+
+
+@lru_cache
+def _zbar() -> ModuleType | None:
+    """Load the binding of ZBar; None where the shared library is not on this machine."""
+    try:
+        return importlib.import_module("pyzbar.wrapper")
+    except (ImportError, OSError):  # ImportError from pyzbar, OSError from a library that fails.
+        return None
+
+
+def _read_by_zxing(grey: NDArray[np.uint8]) -> bytes | None:
+    found = zxingcpp.read_barcodes(grey, formats=zxingcpp.barcode_formats_from_str("QRCode"))
+    return next((bytes(barcode.bytes) for barcode in found), None)
 
 
 @dataclass(frozen=True, eq=False)
