@@ -1,0 +1,449 @@
+"""Claims: who says that a scan shows what.
+
+A claim binds a diagnosis to the hash of a scan under the signature of an Ethereum account. Its
+text is what the watermark carries and a QR code shows; ``Docs/formats.md`` has the format and
+test vectors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import base45
+import cbor2
+from eth_account import Account
+from eth_account.messages import SignableMessage, encode_typed_data
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
+from pydicom.datadict import dictionary_description, dictionary_VR
+
+PREFIX = "MW1:"
+_DOMAIN = {"name": "MedWatermark", "version": "1"}
+_TYPES = {
+    "Claim": [
+        {"name": "commitment", "type": "bytes32"},
+        {"name": "issuedAt", "type": "uint64"},
+    ]
+}
+# Order of the curve secp256k1 (SEC 2, 2.4.1).
+_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+_CHECKSUM_SIZE = 4
+# Embeddings, overrides and isolates make a text read otherwise than it was signed (UAX 9).
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class ClaimError(ValueError):
+    """A text that is no claim, or a claim that cannot be made."""
+
+
+class ForeignTextError(ClaimError):
+    """A text that is not a claim of MedWatermark at all."""
+
+
+class FutureVersionError(ClaimError):
+    """A claim of a later version than this software knows.
+
+    Attributes
+    ----------
+    version : int
+        The version that the text names.
+    """
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"The claim is of version {version}, which this MedWatermark does not know: update it."
+        )
+        self.version = version
+
+
+class TruncatedClaimError(ClaimError):
+    """A claim's text that breaks off."""
+
+
+class DamagedClaimError(ClaimError):
+    """A claim's text in which characters were changed, added or lost."""
+
+
+class InvalidClaimError(ClaimError):
+    """A claim that was written so, undamaged, but cannot be one."""
+
+
+class DiagnosisError(ClaimError):
+    """A diagnosis that a claim cannot hold."""
+
+
+class IdentifyingDiagnosisError(DiagnosisError):
+    """A diagnosis that names the patient, or whoever else the scan's attributes name.
+
+    Attributes
+    ----------
+    keyword : str
+        DICOM keyword of the attribute whose value the diagnosis contains.
+    """
+
+    def __init__(self, keyword: str) -> None:
+        try:
+            name = f"{dictionary_description(keyword)} ({keyword})"
+        except KeyError:
+            name = keyword
+        super().__init__(
+            f"The diagnosis contains the scan's {name}; write it without, since it is shared."
+        )
+        self.keyword = keyword
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A signed statement that the scan with this hash shows this.
+
+    Attributes
+    ----------
+    image_hash : bytes
+        32 bytes, `ImageHash.digest` of the scan without mark.
+    diagnosis : str
+        What the scan shows; taken as it is, see `sign`.
+    salt : bytes
+        16 random bytes, without which the commitment would give away a guessed diagnosis.
+    issued_at : int
+        When it was signed, in seconds since 1970-01-01 UTC.
+    signature : bytes
+        64 bytes, compact (EIP-2098), over the EIP-712 hash of commitment and time.
+
+    Raises
+    ------
+    InvalidClaimError
+        If a field has not the form above, or nobody can have made the signature.
+    DiagnosisError
+        If the diagnosis is empty or holds control characters or lone surrogates.
+    """
+
+    image_hash: bytes = field(repr=False)
+    diagnosis: str = field(repr=False)
+    salt: bytes = field(repr=False)
+    issued_at: int
+    signature: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _require_fields(self.image_hash, self.diagnosis, self.salt, self.issued_at)
+        _require_bytes("signature", self.signature, 64)
+        _ = self.signer
+
+    @property
+    def commitment(self) -> bytes:
+        """32 bytes that stand for the claim where hash and diagnosis must stay unknown."""
+        return _commitment(self.salt, self.image_hash, self.diagnosis)
+
+    @cached_property
+    def signer(self) -> str:
+        """Address of whoever signed, with checksum (EIP-55)."""
+        r = int.from_bytes(self.signature[:32])
+        parity, s = divmod(int.from_bytes(self.signature[32:]), 2**255)
+        # The greater s would make a second signature of the first (EIP-2).
+        if not 0 < r < _ORDER or not 0 < s <= _ORDER // 2:
+            raise InvalidClaimError("The claim's signature is not in canonical form.")
+        message = _typed_data(self.commitment, self.issued_at)
+        full = self.signature[:32] + s.to_bytes(32) + bytes([27 + parity])
+        try:
+            return str(Account.recover_message(message, signature=full))
+        except Exception as error:  # eth-keys raises its own BadSignature, eth-account others.
+            raise InvalidClaimError("The claim's signature is nobody's.") from error
+
+    def to_text(self) -> str:
+        """Write the claim as ``MW1:`` and Base45 of CBOR, as the QR code says it."""
+        items = [self.image_hash, self.diagnosis, self.salt, self.issued_at, self.signature]
+        # A placeholder keeps the array's head right; the checksum's own head precedes it.
+        payload = cbor2.dumps([*items, bytes(_CHECKSUM_SIZE)])[:-_CHECKSUM_SIZE]
+        encoded: bytes = base45.b45encode(payload + _checksum(payload))
+        return PREFIX + encoded.decode("ascii")
+
+    @classmethod
+    def from_text(cls, text: str) -> Claim:
+        """Read a claim's text.
+
+        Whose signature it bears is not judged here: a forged claim has its forger as `signer`.
+
+        Parameters
+        ----------
+        text : str
+            As `to_text` writes it; white space around it does not matter (no claim ends in any).
+
+        Raises
+        ------
+        ForeignTextError
+            If the text is something else.
+        FutureVersionError
+            If it is a claim of a later version.
+        TruncatedClaimError
+            If it breaks off.
+        DamagedClaimError
+            If characters were changed, added or lost.
+        InvalidClaimError, DiagnosisError
+            If it is whole, but was not written by this format's rules.
+        """
+        text = text.strip()
+        payload = _payload(text)
+        try:
+            image_hash, diagnosis, salt, issued_at, signature, _ = cbor2.loads(payload)
+        except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
+            raise InvalidClaimError("The claim does not hold what a claim holds.") from error
+        claim = cls(image_hash, diagnosis, salt, issued_at, signature)
+        if claim.to_text() != text:
+            raise InvalidClaimError("The claim is not written in the one way it can be.")
+        return claim
+
+
+def sign(
+    image_hash: bytes,
+    diagnosis: str,
+    account: LocalAccount,
+    *,
+    issued_at: int | None = None,
+    salt: bytes | None = None,
+) -> Claim:
+    """Sign a diagnosis of a scan.
+
+    Parameters
+    ----------
+    image_hash : bytes
+        32 bytes, `ImageHash.digest` of the scan without mark.
+    diagnosis : str
+        One line of any script; white space around it is dropped, and it is brought to Unicode's
+        form NFC, so that what looks the same on two keyboards is the same.
+    account : eth_account.signers.local.LocalAccount
+        Whoever vouches for it.
+    issued_at : int, optional
+        Seconds since 1970-01-01 UTC; now, if not given.
+    salt : bytes, optional
+        16 bytes; random, if not given, and better so.
+
+    Raises
+    ------
+    DiagnosisError
+        If the diagnosis is empty or holds control characters or lone surrogates.
+    InvalidClaimError
+        If another field has not the form that `Claim` asks for.
+    """
+    diagnosis = unicodedata.normalize("NFC", diagnosis.strip())
+    salt = secrets.token_bytes(16) if salt is None else salt
+    issued_at = int(time.time()) if issued_at is None else issued_at
+    _require_fields(image_hash, diagnosis, salt, issued_at)
+    message = _typed_data(_commitment(salt, image_hash, diagnosis), issued_at)
+    signed = account.sign_message(message)
+    s_and_parity = signed.s | (signed.v - 27) << 255
+    signature = signed.r.to_bytes(32) + s_and_parity.to_bytes(32)
+    return Claim(image_hash, diagnosis, salt, issued_at, signature)
+
+
+def check_diagnosis(diagnosis: str, identity: Mapping[str, str]) -> None:
+    """Refuse a diagnosis that contains a value of an identifying attribute.
+
+    Case, accents and separators do not matter. Of a person's name each part of three letters or
+    more counts as a whole word, and so do family and given name together; dates count as DICOM
+    and people write them, whatever the language of the month. Of other attributes the value as a
+    whole counts. Values that identify nobody (placeholders, sexes, ages, modalities, numbers
+    of three digits) are passed over. It is a net against slips, not against intent.
+
+    Parameters
+    ----------
+    diagnosis : str
+        The text that would leave the house.
+    identity : mapping of str to str
+        DICOM keyword to value, `Volume.identity`; values of several parts with backslashes.
+
+    Raises
+    ------
+    IdentifyingDiagnosisError
+        Names the attribute, and never the value.
+    """
+    readings = {_folded(diagnosis, umlauts) for umlauts in (True, False)}
+    for keyword, values in identity.items():
+        for value in values.split("\\"):
+            if any(
+                re.search(pattern, reading)
+                for pattern in _patterns(keyword, value)
+                for reading in readings
+            ):
+                raise IdentifyingDiagnosisError(keyword)
+
+
+def _patterns(keyword: str, value: str) -> Iterator[str]:
+    """Give the regular expressions that find one value in a folded text."""
+    try:
+        representation = dictionary_VR(keyword)
+    except KeyError:
+        representation = "LO"
+    if representation in ("DA", "DT"):
+        yield from _date_patterns(value)
+    elif representation == "PN":
+        for umlauts in (True, False):
+            yield from _name_patterns(_folded(value, umlauts))
+    elif representation not in _DESCRIPTIVE:
+        for umlauts in (True, False):
+            folded = _folded(value, umlauts)
+            if not _PLACEHOLDERS.issuperset(re.findall(r"[^\W_]+", folded)):
+                yield from _word_pattern(folded)
+
+
+# Value representations whose values many share: codes, ages, times, numbers (PS3.5, 6.2).
+_DESCRIPTIVE = frozenset({"CS", "AS", "TM", "DS", "IS", "FL", "FD", "SL", "SS", "UL", "US"})
+# Words that name nobody, folded. A name with one of the first kind is no name.
+_ABSENT = (
+    "anon anonym anonymous anonymized anonymised anonymisiert anonyme deidentified unknown "
+    "unbekannt inconnu unnamed noname redacted removed phantom withheld"
+)
+_COMMON = (
+    "none null nil na n a no not name patient patients test sample unspecified default other "
+    "male female man woman prof professor med phd mrs miss jun sen von van der den des del "
+    "ct mr mri mrt pet spect dsa xray us usa cta mra ultrasound radiology radiologie hospital "
+    "clinic klinik klinikum krankenhaus hopital department institute institut imaging scanner "
+    "head brain neck chest thorax abdomen pelvis spine heart lung liver kidney"
+)
+_NOBODY = frozenset(_ABSENT.split())
+_PLACEHOLDERS = _NOBODY | frozenset(_COMMON.split())
+
+
+# Letters with strokes and ligatures, which have no decomposition.
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "ı": "i", "þ": "th"}
+)
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+# Thai, Lao, Han, Kana and Hangul, in which words and names have no edges to look for.
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1100-\u11ff\u3040-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]"
+)
+
+
+def _name_patterns(name: str) -> Iterator[str]:
+    for group in name.split("="):  # Alphabetic, ideographic, phonetic (PS3.5, 6.2.1).
+        # The fourth and fifth components are prefix and suffix: titles.
+        components = [part for part in group.split("^")[:3] if part.strip()]
+        words = [word for part in components for word in re.findall(r"[^\W_]+", part)]
+        if _NOBODY.intersection(words):
+            continue
+        for part in dict.fromkeys([*components, *words]):
+            if part not in _PLACEHOLDERS:
+                yield from _word_pattern(part)
+        if not _PLACEHOLDERS.issuperset(words):
+            yield from _word_pattern("".join(components[:2]))
+            yield from _word_pattern("".join(components[1::-1]))
+
+
+def _word_pattern(value: str) -> Iterator[str]:
+    """Find a value as whole words, whatever stands between its characters."""
+    characters = re.sub(r"[\W_]", "", value)
+    if _UNSPACED.search(characters):
+        if len(characters) >= 2:
+            yield r"[\W_]?".join(characters)
+    elif characters.isdigit():
+        characters = characters.lstrip("0")
+        if len(characters) >= 4:
+            yield r"(?<![^\W_])0*" + r"[\W_]?".join(characters) + r"(?![^\W_])"
+    elif len(characters) >= (3 if characters.isalpha() else 4):
+        yield r"(?<![^\W_])" + r"[\W_]{0,3}".join(characters) + r"(?![^\W_])"
+
+
+def _date_patterns(value: str) -> Iterator[str]:
+    date = re.match(r"(\d{4})[.]?(\d\d)[.]?(\d\d)", value.strip())
+    if date is None:
+        return
+    year, month, day = date.groups()
+    short = {part: f"0?{part[1]}" if part[0] == "0" else part for part in (month, day)}
+    m, d = short[month], short[day]
+    orders = [(year, m, d), (d, m, year), (m, d, year)]
+    yield from (rf"(?<!\d){part}(?!\d)" for part in (year + month + day, day + month + year))
+    yield rf"(?<!\d){month}{day}{year}(?!\d)"
+    yield from (r"(?<!\d)" + r"\D{1,3}".join(order) + r"(?!\d)" for order in orders)
+    # A year of two digits only as in 31.01.70, since "10 x 12 x 45 mm" is a size.
+    brief = [(year[2:], m, d), (d, m, year[2:]), (m, d, year[2:])]
+    yield from (r"(?<!\d)" + r"\s?[./-]\s?".join(order) + r"(?!\d)" for order in brief)
+    # "31 January 1970", "January 31st, 1970", "31 de enero de 1970".
+    words = r"(?:[^\W\d]+\W+){1,3}"
+    yield rf"(?<!\d){d}(?:st|nd|rd|th)?\W*{words}{year}(?!\d)"
+    yield rf"[^\W\d]{{3,}}\W+{d}(?:st|nd|rd|th)?\W{{1,3}}{year}(?!\d)"
+
+
+def _folded(text: str, umlauts: bool) -> str:
+    """Take case and accents away; with `umlauts`, write those as ae, oe, ue."""
+    text = unicodedata.normalize("NFC", text).casefold().translate(_LETTERS)
+    if umlauts:
+        text = text.translate(_UMLAUTS)
+    decomposed = unicodedata.normalize("NFKD", text)
+    bare = "".join(c for c in decomposed if not unicodedata.category(c).startswith("M"))
+    return unicodedata.normalize("NFC", bare).casefold()
+
+
+def _commitment(salt: bytes, image_hash: bytes, diagnosis: str) -> bytes:
+    return keccak(salt + image_hash + keccak(diagnosis.encode("utf-8")))
+
+
+def _typed_data(commitment: bytes, issued_at: int) -> SignableMessage:
+    return encode_typed_data(_DOMAIN, _TYPES, {"commitment": commitment, "issuedAt": issued_at})
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(PREFIX.encode("ascii") + payload).digest()[:_CHECKSUM_SIZE]
+
+
+def _payload(text: str) -> bytes:
+    """Take the CBOR out of a claim's text, whole and undamaged."""
+    if text in ("MW", "MW1"):
+        raise TruncatedClaimError("The claim's text breaks off after a few characters.")
+    prefix = re.match(r"MW([1-9][0-9]{0,3}):", text)
+    if prefix is None:
+        raise ForeignTextError("The text is not a claim of MedWatermark.")
+    if prefix[0] != PREFIX:
+        raise FutureVersionError(int(prefix[1]))
+    body = text[len(PREFIX) :]
+    try:
+        payload: bytes = base45.b45decode(body)
+    except ValueError:
+        payload = b""
+    if payload[-_CHECKSUM_SIZE:] == _checksum(payload[:-_CHECKSUM_SIZE]):
+        return payload
+    if _breaks_off(body):
+        raise TruncatedClaimError("The claim's text breaks off: the end of it is missing.")
+    raise DamagedClaimError("The claim's text is damaged: copy it, or scan its code, again.")
+
+
+def _breaks_off(body: str) -> bool:
+    """Tell whether a text is good as far as it goes, and CBOR's lengths ask for more."""
+    for part in (body, body[: len(body) // 3 * 3]):  # A cut within a group leaves no Base45.
+        try:
+            cbor2.loads(base45.b45decode(part))
+        except cbor2.CBORDecodeEOF:
+            return True
+        except (cbor2.CBORDecodeError, ValueError):
+            continue
+    return False
+
+
+def _require_fields(image_hash: bytes, diagnosis: str, salt: bytes, issued_at: int) -> None:
+    _require_bytes("image hash", image_hash, 32)
+    _require_bytes("salt", salt, 16)
+    if type(issued_at) is not int or not 0 <= issued_at < 2**64:
+        raise InvalidClaimError("The claim's time of issue is not a time since 1970.")
+    _require_plain(diagnosis)
+
+
+def _require_bytes(name: str, value: bytes, size: int) -> None:
+    if not isinstance(value, bytes) or len(value) != size:
+        raise InvalidClaimError(f"The claim's {name} is not {size} bytes.")
+
+
+def _require_plain(diagnosis: str) -> None:
+    if not isinstance(diagnosis, str) or not diagnosis.strip():
+        raise DiagnosisError("The diagnosis is empty.")
+    for character in diagnosis:
+        # Control characters, lone surrogates, line and paragraph separators (UAX 44, table 12).
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI:
+            raise DiagnosisError(
+                f"The diagnosis contains the character U+{ord(character):04X}, which controls how "
+                "text is shown or is none at all; write it on one line without."
+            )
