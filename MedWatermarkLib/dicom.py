@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import Dataset
-from pydicom.multival import MultiValue
 
 from MedWatermarkLib.dicom_pixels import (
     padding_range,
@@ -20,7 +18,8 @@ from MedWatermarkLib.dicom_pixels import (
     stored_values,
     valid_range,
 )
-from MedWatermarkLib.dicom_series import Series, find_series, read_instance
+from MedWatermarkLib.dicom_series import Series, discreet_pydicom, find_series, read_instance
+from MedWatermarkLib.identity import identity_of_dicom
 from MedWatermarkLib.image_errors import ImageReadError, ImageReadWarning
 from MedWatermarkLib.slice_grid import (
     Frame,
@@ -32,36 +31,6 @@ from MedWatermarkLib.slice_grid import (
     regular_grid,
 )
 from MedWatermarkLib.volume import Volume
-
-# Attributes that name a person, or lead to one, after PS3.15 table E.1-1. What whole groups share
-# (sex, age, department, country) is not among them: a diagnosis may well say it.
-_IDENTIFYING = (
-    "PatientName",
-    "PatientID",
-    "OtherPatientIDs",
-    "OtherPatientNames",
-    "PatientBirthName",
-    "PatientMotherBirthName",
-    "PatientBirthDate",
-    "PatientAddress",
-    "PatientTelephoneNumbers",
-    "MedicalRecordLocator",
-    "ResponsiblePerson",
-    "AccessionNumber",
-    "StudyID",
-    "AdmissionID",
-    "InstitutionName",
-    "InstitutionAddress",
-    "ReferringPhysicianName",
-    "ReferringPhysicianAddress",
-    "ReferringPhysicianTelephoneNumbers",
-    "ConsultingPhysicianName",
-    "PerformingPhysicianName",
-    "PhysiciansOfRecord",
-    "NameOfPhysiciansReadingStudy",
-    "RequestingPhysician",
-    "OperatorsName",
-)
 
 
 @dataclass(frozen=True)
@@ -121,8 +90,18 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     ImageReadWarning
         If images were left out, or something of the geometry was dropped or assumed.
     """
-    series = _chosen(path, series_uid)
-    frames, remarks = _slices(series)
+    with discreet_pydicom():
+        volume, remarks = _read(path, series_uid)
+    for remark in remarks:
+        warnings.warn(ImageReadWarning(f"{path}: {remark}."), stacklevel=3)
+    return volume
+
+
+def _read(path: Path, series_uid: str | None) -> tuple[Volume, list[str]]:
+    """Read a volume, and return what to say of it."""
+    series, remarks = _chosen(path, series_uid)
+    frames, found = _slices(series)
+    remarks += found
     decoded = _decoded(frames)
     if len(decoded) > 1:
         kept, copies = _distinct(frames, [one.values for one in decoded])
@@ -130,9 +109,7 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
         frames = [frames[index] for index in kept]
         decoded = [decoded[index] for index in kept]
     grid = regular_grid(frames)
-    for remark in [*remarks, *grid.remarks]:
-        warnings.warn(ImageReadWarning(f"{path}: {remark}."), stacklevel=3)
-    return Volume(
+    volume = Volume(
         voxels=np.stack([one.values for one in decoded]),
         spacing=grid.spacing,
         origin=grid.origin,
@@ -143,9 +120,10 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
         reserved=tuple(sorted({one.padding for one in decoded if one.padding is not None})),
         modality=series.modality,
         window=frames[len(frames) // 2].window,
-        identity=_identity(read_instance(frames[0].path, stop_before_pixels=True)),
+        identity=identity_of_dicom(read_instance(frames[0].path, stop_before_pixels=True)),
         source=DicomSource(tuple(SourceSlice(one.path, one.index) for one in frames), grid),
     )
+    return volume, [*remarks, *grid.remarks]
 
 
 @dataclass(frozen=True)
@@ -155,15 +133,17 @@ class _Decoded:
     padding: tuple[float, float] | None
 
 
-def _chosen(path: Path, series_uid: str | None) -> Series:
-    found = find_series(path)
+def _chosen(path: Path, series_uid: str | None) -> tuple[Series, list[str]]:
+    found, remarks = find_series(path)
     if not found:
         raise ImageReadError(f"{path} holds no DICOM images of a scan.")
     if series_uid is None:
-        return found[0]
+        if len(found) > 1:
+            remarks.append(f"of {len(found)} series the largest, {found[0].uid}, was read")
+        return found[0], remarks
     for series in found:
         if series.uid == series_uid:
-            return series
+            return series, remarks
     raise ImageReadError(
         f"{path} holds no series {series_uid}; it holds {', '.join(one.uid for one in found)}."
     )
@@ -250,22 +230,3 @@ def _common_range(decoded: Sequence[_Decoded], series: Series) -> tuple[int, int
             "sign) that no common range holds."
         )
     return low, high
-
-
-def _identity(instance: Dataset) -> dict[str, str]:
-    """Return the identifying attributes; several values of one are parted by backslashes."""
-    values = {keyword: instance.get(keyword) for keyword in _IDENTIFYING}
-    identity = {
-        keyword: "\\".join(
-            str(one) for one in (value if isinstance(value, MultiValue) else [value])
-        )
-        for keyword, value in values.items()
-        if value
-    }
-    others = [
-        str(item.get("PatientID", "")) for item in instance.get("OtherPatientIDsSequence", [])
-    ]
-    if others:
-        known = [identity["OtherPatientIDs"]] if "OtherPatientIDs" in identity else []
-        identity["OtherPatientIDs"] = "\\".join(known + others)
-    return identity

@@ -73,7 +73,7 @@ def pixel_words(instance: Dataset, name: str) -> npt.NDArray[Any]:
     except Exception as error:  # decoders raise what they like
         raise ImageReadError(
             f"The pixel data of {name} cannot be decoded, the file seems damaged or cut short: "
-            f"{str(error).splitlines()[0]}"
+            f"{' '.join(str(error).split())}"
         ) from error
     shape = (-1, int(instance.Rows), int(instance.Columns))
     return np.asarray(words, words.dtype.newbyteorder("=")).reshape(shape)

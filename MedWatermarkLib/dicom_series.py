@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom import Dataset
+from pydicom.config import disable_value_validation
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID
 
-from MedWatermarkLib.image_errors import ImageReadError, ImageReadWarning
+from MedWatermarkLib.image_errors import ImageReadError
 
 # Images of this world that are drawn or computed on a scan, and are none themselves.
 _NO_SCANS = frozenset({"SEG", "RTDOSE", "KO", "PR", "SR"})
@@ -28,6 +33,16 @@ _LISTED = [
     "Columns",
     "NumberOfFrames",
 ]
+
+
+# Files without the preamble of PS3.10 start with their first element: group length, Specific
+# Character Set, Image Type or SOP Class UID of group 8, or a file meta element of group 2.
+_FIRST_TAGS = frozenset(
+    struct.pack(order + "HH", group, element)
+    for order in "<>"
+    for group, elements in ((2, (0x00, 0x01)), (8, (0x00, 0x01, 0x05, 0x08, 0x16)))
+    for element in elements
+)
 
 
 @dataclass(frozen=True)
@@ -58,16 +73,30 @@ class Series:
     paths: tuple[Path, ...] = field(default=(), repr=False)
 
 
-def find_series(path: Path) -> list[Series]:
-    """List the series of images in a file or folder, searched recursively, the largest first.
+@contextmanager
+def discreet_pydicom() -> Iterator[None]:
+    """Keep pydicom from warnings and logs, since these quote values of the header."""
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def find_series(path: Path) -> tuple[list[Series], list[str]]:
+    """Find the series of images in a file or folder, searched recursively, the largest first.
 
     Files that are no DICOM, and DICOM objects without an image (reports, presentation states,
-    segmentations), are passed over; damaged ones too, with an `ImageReadWarning`.
+    segmentations), are passed over.
 
     Parameters
     ----------
     path : pathlib.Path
         A DICOM file or a folder.
+
+    Returns
+    -------
+    series : list of Series
+    remarks : list of str
+        Sentences on damaged files, which were left out.
 
     Raises
     ------
@@ -77,28 +106,27 @@ def find_series(path: Path) -> list[Series]:
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}.")
     by_uid: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    remarks = []
     for file in _files(path):
-        header = _listed_header(file)
+        try:
+            header = _listed_header(file)
+        except (ImageReadError, OSError) as error:
+            if file == path:
+                raise
+            remarks.append(f"a file was left out, since {error}")
+            continue
         if header is not None:
             by_uid[str(header.get("SeriesInstanceUID") or "")].append((file, header))
     series = [_series(uid, instances) for uid, instances in by_uid.items()]
-    return sorted(series, key=lambda one: (-one.shape[0] * one.shape[1] * one.shape[2], one.uid))
+    series.sort(key=lambda one: (-one.shape[0] * one.shape[1] * one.shape[2], one.uid))
+    return series, remarks
 
 
 def is_dicom(path: Path) -> bool:
     """Tell whether a file starts as DICOM does, with the preamble of PS3.10 or without it."""
     with path.open("rb") as file:
         start = file.read(132)
-    # Files of the time before PS3.10 start with their first element: group 2 or 8, and a tag
-    # of such a group that is in use there.
     return start[128:] == b"DICM" or start[:4] in _FIRST_TAGS
-
-
-_FIRST_TAGS = frozenset(
-    group.to_bytes(2, "little") + element.to_bytes(2, "little")
-    for group, elements in ((2, (0, 1)), (8, (0, 1, 5, 8, 16, 18)))
-    for element in elements
-) | {b"\0\x08\0\x05", b"\0\x08\0\x08", b"\0\x08\0\x16"}
 
 
 def read_instance(path: Path, **options: Any) -> Dataset:
@@ -121,10 +149,12 @@ def read_instance(path: Path, **options: Any) -> Dataset:
             return pydicom.dcmread(path, **options)
         except InvalidDicomError:
             return pydicom.dcmread(path, force=True, **options)
+    except OSError as error:
+        raise ImageReadError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # of a damaged file pydicom raises what it stumbles on
         raise ImageReadError(
             f"{path} cannot be read, the file seems damaged or cut short: "
-            f"{(str(error).splitlines() or [type(error).__name__])[0]}"
+            f"{' '.join(str(error).split()) or type(error).__name__}"
         ) from error
 
 
@@ -136,17 +166,14 @@ def _files(path: Path) -> list[Path]:
 
 def _listed_header(path: Path) -> Dataset | None:
     """Read what is listed of an image, or None if the file is none of a scan."""
-    try:
-        if not is_dicom(path):
-            return None
-        header = read_instance(path, stop_before_pixels=True, specific_tags=_LISTED)
-        has_image = "Rows" in header and "Columns" in header
-        if not has_image and "Image Storage" in pydicom.uid.UID(header.get("SOPClassUID", "")).name:
-            raise ImageReadError(f"{path} ends before its image; it seems to be cut short.")
-    except (ImageReadError, OSError) as error:
-        warnings.warn(ImageReadWarning(f"A file was left out: {error}"), stacklevel=2)
+    if not is_dicom(path):
         return None
-    return header if has_image and header.get("Modality") not in _NO_SCANS else None
+    header = read_instance(path, stop_before_pixels=True, specific_tags=_LISTED)
+    if "Rows" not in header or "Columns" not in header:
+        if "Image Storage" in UID(header.get("SOPClassUID") or "").name:
+            raise ImageReadError(f"{path} ends before its image; it seems to be cut short.")
+        return None
+    return None if header.get("Modality") in _NO_SCANS else header
 
 
 def _series(uid: str, instances: list[tuple[Path, Dataset]]) -> Series:

@@ -109,6 +109,29 @@ class Volume:
         """Return the rescaled values, float64 ``(z, y, x)``, in the units of the modality (HU)."""
         return np.stack(list(self._rescaled_slices()))
 
+    def as_rescaled(self) -> Volume:
+        """Return the volume whose stored values are the rescaled ones of this: slope 1.
+
+        The dtype is that of the stored values if it holds the rescaled ones exactly, else the
+        least integer dtype that does, else float32 or float64 (which always does). This is what
+        formats without a rescale for each slice hold, and a Slicer node. It has no `source`.
+        """
+        scales = zip(self.slope.tolist(), self.intercept.tolist(), strict=True)
+        reserved = {
+            (min(ends), max(ends))
+            for slope, intercept in set(scales)
+            for ends in ([end * slope + intercept for end in one] for one in self.reserved)
+        }
+        return replace(
+            self,
+            voxels=self._exactly_rescaled(),
+            slope=np.ones(1),
+            intercept=np.zeros(1),
+            valid_range=None,
+            reserved=tuple(sorted(reserved)),
+            source=None,
+        )
+
     def with_voxels(self, voxels: npt.NDArray[Any]) -> Volume:
         """Return this volume with other stored values of the same shape.
 
@@ -127,6 +150,14 @@ class Volume:
                 f"The new voxels have the shape {voxels.shape}, the volume {self.voxels.shape}."
             )
         return replace(self, voxels=voxels)
+
+    def _exactly_rescaled(self) -> npt.NDArray[Any]:
+        if (self.slope == 1).all() and (self.intercept == 0).all():
+            return self.voxels
+        voxels = np.empty(self.voxels.shape, _dtype_for_rescaled(self))
+        for index, values in enumerate(self._rescaled_slices()):
+            voxels[index] = values
+        return voxels
 
     def _rescaled_slices(self) -> Iterator[npt.NDArray[np.float64]]:
         for stored, slope, intercept in zip(self.voxels, self.slope, self.intercept, strict=True):
@@ -255,6 +286,23 @@ def _integral_slices(volume: Volume) -> Iterator[npt.NDArray[np.int64]]:
         if intercept != 0:
             values += int(intercept)
         yield values
+
+
+def _dtype_for_rescaled(volume: Volume) -> np.dtype[Any]:
+    """Return the dtype of the stored values or else the least that holds the rescaled ones."""
+    stored = volume.voxels.dtype
+    if _is_integral(volume):
+        low = min(values.min() for values in volume._rescaled_slices())
+        high = max(values.max() for values in volume._rescaled_slices())
+        for dtype in (stored, *map(np.dtype, ("u1", "i1", "i2", "u2", "i4", "u4"))):
+            if dtype.kind != "f" and np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+                return dtype
+    with np.errstate(over="ignore"):
+        fits_single = all(
+            np.array_equal(values.astype(np.float32), values, equal_nan=True)
+            for values in volume._rescaled_slices()
+        )
+    return np.dtype(np.float32 if fits_single and stored != np.float64 else np.float64)
 
 
 def _in_steps(volume: Volume) -> npt.NDArray[np.float64]:
