@@ -1,0 +1,151 @@
+"""Where a copy's slices begin on the marked ones: what a crop or a shift moved.
+
+Every block moved its projections to the same lattice, so voxels that are read from the right one
+of the 64 ways to lay a grid of blocks show it whatever their bits are; which block is which is
+then found by correlation with the pilots (as the Fourier method of C. D. Kuglin and D. C. Hines,
+IEEE Conference on Cybernetics and Society 1975, finds a shift).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from numba import njit, prange
+
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.dct import BLOCK
+from MedWatermarkLib.pilots import steps_to_try
+from MedWatermarkLib.sites import (
+    MESSAGE_PROJECTIONS,
+    PHASES,
+    PILOT,
+    TAG_PROJECTIONS,
+    Sites,
+    pilot_places,
+)
+
+_WIDTH = TAG_PROJECTIONS[0]
+# Slices looked at, the fullest ones, and how many of their blocks.
+_SLICES, _BLOCKS = 4, 2500
+# Grids and steps that are tried further.
+_GRIDS, _STEPS = 3, 3
+# One in four of the steps that the pilots try.
+_COARSE = 4
+# Blocks a side of the canonical plane that is searched: slices of up to 1,024 voxels.
+_PLANE = 128
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the grid of blocks lies.
+
+    Attributes
+    ----------
+    top, left : int
+        Voxel at which the first whole block starts, 0 to 7.
+    dy, dx : int
+        Row and column of that block on the canonical plane.
+    """
+
+    top: int = 0
+    left: int = 0
+    dy: int = 0
+    dx: int = 0
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Voxel (y, x) of the marked slices at which the copy's begin."""
+        return BLOCK * self.dy - self.top, BLOCK * self.dx - self.left
+
+
+def find_alignment(voxels: Array, where: Sites) -> Alignment | None:
+    """Look for the grid of blocks and its place on the canonical plane.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        As `blocks.working_copy` gives it.
+    where : Sites
+
+    Returns
+    -------
+    The likeliest alignment, which the pilots have to confirm; None if there is nothing to see.
+    """
+    rows = where.patterns[:_WIDTH]
+    full = np.argsort(-Blocks(voxels, rows).body.sum(axis=(1, 2)), kind="stable")
+    some = np.ascontiguousarray(voxels[np.sort(full[:_SLICES])])
+    grids = []
+    for top, left in np.ndindex(BLOCK, BLOCK):
+        if min(some.shape[1] - top, some.shape[2] - left) < BLOCK:
+            continue
+        blocks = Blocks(some, rows, top, left)
+        values = blocks.projections[blocks.body]
+        values = values[:: max(1, len(values) // _BLOCKS)]
+        if len(values):
+            steps = steps_to_try(values)[::_COARSE]
+            scores = _comb(values, steps)
+            grids.append((float(scores.max()), top, left, float(steps[scores.argmax()])))
+    best = (-np.inf, Alignment())
+    for _, top, left, step in sorted(grids, reverse=True)[:_GRIDS]:
+        blocks = Blocks(some, rows, top, left)
+        for tried in _related_steps(blocks.projections[blocks.body], step):
+            score, dy, dx = _place(blocks, where, tried)
+            best = max(best, (score, Alignment(top, left, dy, dx)), key=lambda b: b[0])
+    return best[1] if np.isfinite(best[0]) else None
+
+
+@njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _comb(values, steps):  # type: ignore[no-untyped-def]
+    """Score how near projections lie to a quarter above or below the multiples of each step."""
+    scores = np.empty(steps.size)
+    for k in prange(steps.size):
+        scale = np.float32(4 * np.pi / steps[k])
+        total = np.float32(0)
+        for n in range(values.shape[0]):
+            for g in range(values.shape[1]):
+                total -= np.cos(values[n, g] * scale)
+        scores[k] = total / np.sqrt(values.size / 2)
+    return scores
+
+
+def _related_steps(values: npt.NDArray[np.float32], step: float) -> list[float]:
+    """Return the likeliest steps of the pilots where the step of most blocks is about this one."""
+    ratios = {np.sqrt(m / t) for m in MESSAGE_PROJECTIONS for t in TAG_PROJECTIONS}
+    fine = 2.0 ** (np.arange(-3, 4) / 64)
+    steps = np.array([step * ratio * f for ratio in sorted(ratios) for f in fine])
+    scores = _comb(np.ascontiguousarray(values), steps).reshape(-1, len(fine))
+    best = np.argsort(-scores.max(axis=1), kind="stable")[:_STEPS]
+    return [float(steps.reshape(-1, len(fine))[i, scores[i].argmax()]) for i in best]
+
+
+def _place(blocks: Blocks, where: Sites, step: float) -> tuple[float, int, int]:
+    """Correlate with the pilots of the canonical plane; return score, row and column."""
+    depth, ny, nx = blocks.body.shape
+    size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
+    waves = np.sin(2 * np.pi / step * blocks.projections) * blocks.body[..., None]
+    seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
+    total = np.zeros((size, size))
+    templates = _templates(where, size)
+    for layer in seen:
+        product = np.einsum("yxg,pyxg->pyx", layer.conj(), templates)
+        total += scipy.fft.irfft2(product, s=(size, size), axes=(1, 2), workers=-1).max(axis=0)
+    dy, dx = np.unravel_index(int(total.argmax()), total.shape)
+    score = float(total[dy, dx] / np.sqrt(max(float((waves**2).sum()), 1e-9)))
+    return score, *(int(d) if d < _PLANE else int(d) - size for d in (dy, dx))
+
+
+def _templates(where: Sites, size: int) -> npt.NDArray[np.complexfloating[Any, Any]]:
+    """Return the transforms of the pilots' signs on the canonical plane, phase by phase."""
+    by, bx = np.mgrid[:_PLANE, :_PLANE]
+    pilot = where.roles(by, bx) == PILOT
+    signs = np.zeros((PHASES, _PLANE, _PLANE, _WIDTH), np.float32)
+    bits = where.pilots[:, pilot_places(where.ranks(by[pilot], bx[pilot]), _WIDTH)]
+    signs[:, pilot] = 2.0 * bits - 1
+    return np.asarray(scipy.fft.rfft2(signs, s=(size, size), axes=(1, 2), workers=-1))

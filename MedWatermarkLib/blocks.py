@@ -1,0 +1,112 @@
+"""A volume seen as blocks of 8x8 voxels: projections on patterns, extremes, noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib.body import body_blocks
+from MedWatermarkLib.dct import BLOCK, noise_pattern, project
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+# The dtype in which the kernels hold each dtype exactly.
+_KERNEL_DTYPES = {
+    "bool": None,
+    "int8": np.int16,
+    "uint8": np.int16,
+    "int16": np.int16,
+    "uint16": np.uint16,
+    "int32": np.float64,
+    "uint32": np.float64,
+    "float32": np.float32,
+    "float64": np.float64,
+}
+
+
+class WatermarkError(ValueError):
+    """A volume cannot be marked or read, or not like this."""
+
+
+def working_copy(voxels: npt.ArrayLike) -> Array:
+    """Return a volume in a dtype that the kernels know, equal in every value.
+
+    The result shares memory with `voxels` where nothing had to be converted.
+
+    Raises
+    ------
+    WatermarkError
+        If the array is not a volume of numbers of up to 32 bits, float32 or float64, or has a
+        slice smaller than a block.
+    """
+    array = np.asarray(voxels)
+    dtype = _KERNEL_DTYPES.get(array.dtype.name)
+    if dtype is None:
+        raise WatermarkError(
+            f"Voxels of type {array.dtype} cannot be marked: integers of up to 32 bits, float32 "
+            "and float64 can."
+        )
+    if array.ndim != 3:
+        raise WatermarkError(
+            f"A volume has three axes (slice, row, column), and this array has {array.ndim}; "
+            "colour and vector images cannot be marked."
+        )
+    if array.shape[0] < 1 or min(array.shape[1:]) < BLOCK:
+        raise WatermarkError(
+            f"The image of {' x '.join(map(str, array.shape))} voxels is too small: a slice has "
+            f"at least {BLOCK} x {BLOCK}."
+        )
+    return np.ascontiguousarray(array, dtype)
+
+
+class Blocks:
+    """The whole blocks of a volume.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        As `working_copy` gives it.
+    rows : (g, 64) array
+        Patterns to project on.
+    top, left : int
+        Voxel at which the first block starts, 0 to 7.
+
+    Attributes
+    ----------
+    projections : (z, ny, nx, g) float32 array
+    low, high : (z, ny, nx) float64 arrays
+        Least and greatest voxel; NaN where one is not finite.
+    body : (z, ny, nx) bool array
+        Blocks within the patient.
+    """
+
+    def __init__(self, voxels: Array, rows: FloatArray, top: int = 0, left: int = 0) -> None:
+        depth = len(voxels)
+        grid = (depth, (voxels.shape[1] - top) // BLOCK, (voxels.shape[2] - left) // BLOCK)
+        table = np.vstack([rows, noise_pattern()]).astype(np.float32)
+        values = np.empty((*grid, len(table)), np.float32)
+        self.low, self.high, mean = (np.empty(grid) for _ in range(3))
+        project(voxels, table, top, left, values, self.low, self.high, mean)
+        self.projections = values[..., :-1]
+        self._noise = values[..., -1]
+        self.body = body_blocks(self.low, self.high, mean)
+
+    def noise(self, inside: BoolArray) -> float:
+        """Estimate the standard deviation of the noise in some blocks.
+
+        The median of a frequency's magnitudes, where anatomy has hardly any share in it (D. L.
+        Donoho, I. M. Johnstone, Biometrika 81(3), 1994, 425-455).
+        """
+        magnitudes = np.abs(self._noise[inside])
+        return float(np.median(magnitudes)) / 0.6745 if magnitudes.size else 0.0
+
+    def span(self, inside: BoolArray) -> float:
+        """Return the range of the voxels in some blocks, but for a thousandth at either end."""
+        if not inside.any():
+            return 0.0
+        high, low = np.percentile(self.high[inside], 99.9), np.percentile(self.low[inside], 0.1)
+        return float(high - low)

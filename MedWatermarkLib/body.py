@@ -1,0 +1,104 @@
+"""Which blocks show the patient: where a mark may lie and where it is looked for.
+
+Nothing is assumed of units: air is what Otsu's threshold splits off (N. Otsu, IEEE Transactions on
+Systems, Man, and Cybernetics 9(1), 1979, 62-66), provided that it lies at the bottom of the range;
+an image that is filled by the patient has no such class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+# Neighbours within a slice: slices may lie far apart, and may have been dropped or shuffled.
+_FACES = np.zeros((3, 3, 3), bool)
+_FACES[1] = ndimage.generate_binary_structure(2, 1)
+_CORNERS = np.zeros((3, 3, 3), bool)
+_CORNERS[1] = True
+
+# Air is a class whose mean lies in the lowest third of the way from the floor to tissue.
+_AIR_SHARE = 0.35
+# Gas in lungs and sinuses counts as patient where it holds at least this share of tissue.
+_GAS_SHARE = 0.1
+# A couch or a headrest is a thin thing: solid parts smaller than this share of the greatest go.
+_PART_SHARE = 0.1
+# Nothing physical lies below the -1024 HU of a vacuum, stored with an offset or without one; what
+# does is what a scanner writes outside its field of view.
+_VACUUM = -1100
+_BINS = 512
+
+
+def body_blocks(low: FloatArray, high: FloatArray, mean: FloatArray) -> BoolArray:
+    """Return which blocks lie within the patient.
+
+    Left out are blocks with a voxel that is not finite, constant ones, those that touch padding
+    or the ends of the range (where voxels may have been clipped), air, and the couch.
+
+    Parameters
+    ----------
+    low, high, mean : (z, ny, nx) float64 arrays
+        Least and greatest voxel of each block and its mean; NaN where voxels are not finite.
+
+    Returns
+    -------
+    (z, ny, nx) bool array
+    """
+    finite = np.isfinite(low)
+    body = finite & (high > low)
+    if not body.any():
+        return body
+    body &= (low > max(low[finite].min(), _VACUUM)) & (high < high[finite].max())
+    body &= ~np.isin(low, _padding(low[finite & (high == low)]))
+    if not body.any():
+        return body
+    air, tissue = _air_and_tissue(low[body], mean[body])
+    if air is None:
+        return body
+    solid = _without_small_parts(body & (low > (air + tissue) / 2))
+    gas = air + _GAS_SHARE * (tissue - air)
+    return np.asarray(solid | (_filled(solid) & body & (mean > gas)))
+
+
+def _padding(flat: FloatArray) -> FloatArray:
+    """Return the values that fill whole blocks often enough to be padding or clipped."""
+    values, counts = np.unique(flat, return_counts=True)
+    return np.asarray(values[counts >= max(4, 0.01 * flat.size)])
+
+
+def _air_and_tissue(low: FloatArray, mean: FloatArray) -> tuple[float | None, float]:
+    counts, edges = np.histogram(mean, _BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)[:-1]
+    above = mean.size - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        air, tissue = sums[:-1] / below, (sums[-1] - sums[:-1]) / above
+        between = below * above * (tissue - air) ** 2
+    split = int(np.nanargmax(between))
+    floor = float(np.percentile(low, 0.5))
+    if air[split] - floor > _AIR_SHARE * (tissue[split] - floor):
+        return None, float(tissue[split])
+    return float(air[split]), float(tissue[split])
+
+
+def _without_small_parts(solid: BoolArray) -> BoolArray:
+    parts, count = ndimage.label(solid, _CORNERS)
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    greatest = sizes[parts].max(axis=(1, 2), keepdims=True)
+    return np.asarray(solid & (sizes[parts] >= _PART_SHARE * greatest))
+
+
+def _filled(solid: BoolArray) -> BoolArray:
+    """Close gaps of a block or two, then fill what is enclosed, slice by slice."""
+    padded = np.pad(solid, ((0, 0), (2, 2), (2, 2)))
+    closed = ndimage.binary_closing(padded, _CORNERS)
+    outside, count = ndimage.label(~closed, _FACES)
+    # The rim of every slice is outside; each has a label of its own, since slices do not touch.
+    reaches_rim = np.zeros(count + 1, bool)
+    reaches_rim[outside[:, 0, 0]] = True
+    return np.asarray(~reaches_rim[outside])[:, 2:-2, 2:-2] | solid

@@ -1,0 +1,268 @@
+"""Reading a mark blind: from voxels and key alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib import qr
+from MedWatermarkLib.alignment import Alignment, find_alignment
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.modulation import encoded
+from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
+from MedWatermarkLib.sites import (
+    MESSAGE,
+    MESSAGE_PROJECTIONS,
+    TAG,
+    TAG_PROJECTIONS,
+    Sites,
+    places,
+)
+from MedWatermarkLib.soft import deviation_of, log_ratios
+from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+FloatRows = npt.NDArray[np.float32]
+
+# Projections looked at before a tag says how many there are.
+_FIRST_LOOK = 4
+# Weight, in symbols, of what the volume says of the noise against what a slice says of its own.
+_VOLUME_WEIGHT = 100.0
+
+
+@dataclass(frozen=True)
+class SliceReading:
+    """What a slice says alone.
+
+    Attributes
+    ----------
+    tag, message : bool
+        Whether it reads.
+    confidence : float
+        Mean certainty of the tag's bits, 0 to 1.
+    """
+
+    tag: bool
+    message: bool
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Extracted:
+    """What was read.
+
+    Attributes
+    ----------
+    message : bytes or None
+    tag : Tag or None
+    slices : tuple of SliceReading
+        One for each slice, in the order in which they arrived.
+    confidence : float
+        Mean certainty of the message's bits, 0 to 1; of the tag's where no message was read.
+    modules : (n, n) float64 array or None
+        The QR code as it was read: how dark each module is, 0 to 1; None without a tag, which
+        alone says how large it is.
+    step : float or None
+        Step of the tag's lattice as it arrived, in units of the voxels.
+    origin : (int, int)
+        Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
+    """
+
+    message: bytes | None
+    tag: Tag | None
+    slices: tuple[SliceReading, ...]
+    confidence: float
+    modules: FloatArray | None
+    step: float | None
+    origin: tuple[int, int]
+
+
+def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
+    """Read a mark.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        As `blocks.working_copy` gives it.
+    where : Sites
+    progress : callable
+        Called with the share that is done, from 0 to 1.
+    """
+    progress(0.0)
+    alignment = Alignment()
+    view = _View(voxels, where, alignment)
+    sync = synchronise(view.blocks, where)
+    if sync is None or sync.score < SIGNIFICANT:
+        progress(0.2)
+        moved = find_alignment(voxels, where)
+        if moved is not None:
+            alignment = moved
+            view = _View(voxels, where, alignment)
+            sync = synchronise(view.blocks, where, alignment.dy, alignment.dx)
+    progress(0.6)
+    nothing = tuple(SliceReading(False, False, 0.0) for _ in voxels)
+    if sync is None or sync.score < SIGNIFICANT:
+        return Extracted(None, None, nothing, 0.0, None, None, (0, 0))
+    extracted = _read(view, sync)
+    progress(1.0)
+    return extracted
+
+
+class _View:
+    """The body's blocks of a volume, each with its role and rank."""
+
+    def __init__(self, voxels: Array, where: Sites, alignment: Alignment) -> None:
+        self.where = where
+        self.alignment = alignment
+        self._voxels = voxels
+        self.blocks = self._look(_FIRST_LOOK)
+        self.depth = len(voxels)
+        self._index = np.nonzero(self.blocks.body)
+        z, by, bx = self._index
+        self._roles = where.roles(by + alignment.dy, bx + alignment.dx)
+        self._ranks = where.ranks(by + alignment.dy, bx + alignment.dx)
+
+    def _look(self, width: int) -> Blocks:
+        rows = self.where.patterns[:width]
+        return Blocks(self._voxels, rows, self.alignment.top, self.alignment.left)
+
+    def of(self, role: int, width: int) -> tuple[npt.NDArray[np.int64], ...]:
+        """Return slice, rank and projections of the blocks of a role."""
+        if width > self.blocks.projections.shape[-1]:
+            self.blocks = self._look(width)
+        chosen = self._roles == role
+        z, by, bx = (axis[chosen] for axis in self._index)
+        return z, self._ranks[chosen], self.blocks.projections[z, by, bx, :width]
+
+
+@dataclass(frozen=True, eq=False)
+class _Received:
+    """The symbols of a role as they arrived, with the place of each in its code word."""
+
+    slices: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    scramble: npt.NDArray[np.uint8]
+    phase: npt.NDArray[np.float32]
+    length: int
+    depth: int
+
+    def words(self, deviation: FloatArray) -> FloatRows:
+        """Return the log ratios of each slice's code word, 0 where nothing was received."""
+        ratios = log_ratios(self.phase, self.slices, deviation)
+        ratios *= 1 - 2 * self.scramble.astype(np.float32)
+        index = self.slices[:, None] * self.length + self.places
+        sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
+        return sums.reshape(self.depth, self.length).astype(np.float32)
+
+    def coherence(self, word: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """Return each slice's mean correlation with a known code word, and its symbols."""
+        signs = 2.0 * (word[self.places] ^ self.scramble) - 1
+        waves = (np.sin(2 * np.pi * self.phase) * signs).sum(axis=1)
+        counts = np.bincount(self.slices, minlength=self.depth) * float(self.phase.shape[1])
+        sums = np.bincount(self.slices, waves, self.depth)
+        return sums / np.maximum(counts, 1), counts
+
+
+def _received(view: _View, sync: Sync, role: int, width: int, step: float, bits: int) -> _Received:
+    slices, ranks, values = view.of(role, width)
+    length = TurboCode.length_of(bits)
+    order, scramble = view.where.order(length)
+    place = places(ranks, width, length, sync.phases[slices])
+    phase = (values / step).astype(np.float32)
+    return _Received(slices, order[place], scramble[place], phase, length, view.depth)
+
+
+def _read(view: _View, sync: Sync) -> Extracted:
+    origin = view.alignment.origin
+    for width in TAG_PROJECTIONS:
+        received = _received(view, sync, TAG, width, sync.step, TAG_BITS)
+        deviation = deviation_of(_shrunk(sync.coherence, received))
+        tag, alone, certainty = _read_tag(received.words(deviation))
+        if tag is not None:
+            break
+    else:
+        blank = tuple(SliceReading(False, False, float(c)) for c in certainty[1:])
+        return Extracted(None, None, blank, float(certainty[0]), None, sync.step, origin)
+
+    # Every bit of the tag is known now, and says more of the noise than the pilots could.
+    coherence, _ = received.coherence(encoded(tag.to_bytes()))
+    deviation = deviation_of(_shrunk(coherence, received))
+    density = MESSAGE_PROJECTIONS[tag.density]
+    ratio = np.sqrt(width / density)
+    received = _received(view, sync, MESSAGE, density, sync.step * ratio, 8 * tag.codewords)
+    words = received.words(deviation / ratio)
+    symbols = np.bincount(received.slices, minlength=view.depth) * density
+    tried = np.flatnonzero((symbols >= 8 * tag.codewords) & alone)
+    code = TurboCode(8 * tag.codewords)
+    posteriors = code.decode(np.vstack([words.sum(axis=0, keepdims=True), words[tried]]))
+    messages = [_message(p > 0, tag) for p in posteriors]
+    message = next((m for m in messages if m is not None), None)
+    whole = np.zeros(view.depth, bool)
+    whole[tried] = [m is not None for m in messages[1:]]
+    if message is None:
+        bits = 1 / (1 + np.exp(-np.clip(posteriors[0].astype(np.float64), -30, 30)))
+        confidence = _certainty(posteriors[0])
+    else:
+        right = next(i for i, m in enumerate(messages) if m is not None)
+        bits = (posteriors[right] > 0).astype(np.float64)
+        confidence = _certainty(posteriors[right])
+    return Extracted(
+        message=message,
+        tag=tag,
+        slices=tuple(
+            SliceReading(bool(t), bool(m), float(c))
+            for t, m, c in zip(alone, whole, certainty[1:], strict=True)
+        ),
+        confidence=confidence,
+        modules=qr.module_values(qr.version_for(tag.codewords), bits),
+        step=sync.step,
+        origin=origin,
+    )
+
+
+def _read_tag(words: FloatRows) -> tuple[Tag | None, npt.NDArray[np.bool_], FloatArray]:
+    """Return the tag, which slices say it alone, and certainties: of all, then of each slice."""
+    posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
+    tags = [_tag(p > 0) for p in posteriors]
+    certainty = np.array([_certainty(p) for p in posteriors])
+    tag = tags[0]
+    if tag is None:
+        votes = Counter(t for t in tags if t is not None)
+        tag = votes.most_common(1)[0][0] if votes else None
+    alone = np.array([t is not None and t == tag for t in tags[1:]])
+    return tag, alone, certainty
+
+
+def _tag(bits: npt.NDArray[np.bool_]) -> Tag | None:
+    tag = Tag.from_bytes(np.packbits(bits).tobytes())
+    if tag is None or tag.density >= len(MESSAGE_PROJECTIONS):
+        return None
+    return tag if 0 < tag.codewords <= qr.capacity(qr.GREATEST_VERSION) else None
+
+
+def _message(bits: npt.NDArray[np.bool_], tag: Tag) -> bytes | None:
+    """Return the message, if its SHA-256 begins as the tag says: a check of 64 bits."""
+    try:
+        message = qr.from_data_codewords(np.packbits(bits).tobytes())
+    except qr.QRError:
+        return None
+    return message if message_id(message) == tag.message_id else None
+
+
+def _shrunk(coherence: FloatArray, received: _Received) -> FloatArray:
+    """Draw each slice's coherence towards the volume's, the more the fewer its symbols."""
+    counts = np.bincount(received.slices, minlength=received.depth) * received.phase.shape[1]
+    volume = float((coherence * counts).sum() / max(counts.sum(), 1))
+    weight = counts / (counts + _VOLUME_WEIGHT)
+    return np.asarray(weight * coherence + (1 - weight) * volume)
+
+
+def _certainty(posterior: FloatRows) -> float:
+    return float(np.abs(np.tanh(posterior.astype(np.float64) / 2)).mean())

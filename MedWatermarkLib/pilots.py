@@ -1,0 +1,162 @@
+"""The pilots: bits known from the key alone, which tell step, phases and noise of a marked volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, Sites, pilot_places
+
+#: A score that chance alone reaches about once in a hundred unmarked volumes. It only spares the
+#: work of decoding; what is read has to pass a check of its own.
+SIGNIFICANT = 4.5
+
+# Only the projections that every plan uses.
+_WIDTH = TAG_PROJECTIONS[0]
+# Steps tried to the octave: a slip by half of one leaves projections of two steps in phase.
+_STEPS_PER_OCTAVE = 64
+# Steps are tried up to this multiple of the spread of projections, and this many octaves down.
+# A step above it would show as projections far apart; 10 octaves lie between metal and water.
+_GREATEST_STEP, _OCTAVES = 8.0, 10
+_SLICES = 32
+# Mean and standard deviation of the greatest of eight standard normal variables.
+_MAX_OF_PHASES = 1.4236, 0.6107
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sync:
+    """What the pilots say.
+
+    Attributes
+    ----------
+    score : float
+        Standard deviations above what chance gives.
+    step : float
+        Lattice step of pilots and tag, in units of the voxels as they arrived.
+    phases : (z,) int64 array
+        Phase of each slice.
+    coherence : (z,) float64 array
+        Mean of the pilots' correlation in each slice: 1 without noise, 0 without a mark.
+    """
+
+    score: float
+    step: float
+    phases: npt.NDArray[np.int64]
+    coherence: FloatArray
+
+
+def synchronise(blocks: Blocks, where: Sites, dy: int = 0, dx: int = 0) -> Sync | None:
+    """Look for the pilots.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    where : Sites
+    dy, dx : int
+        Row and column of the first block on the canonical plane.
+
+    Returns
+    -------
+    Sync, or None if there are too few blocks to look at.
+    """
+    z, by, bx = np.nonzero(blocks.body)
+    pilot = where.roles(by + dy, bx + dx) == PILOT
+    z, by, bx = z[pilot], by[pilot], bx[pilot]
+    if len(z) < 4:
+        return None
+    values = np.ascontiguousarray(blocks.projections[z, by, bx, :_WIDTH])
+    places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
+    signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
+
+    depth = len(blocks.body)
+    counts = np.bincount(z, minlength=depth) * _WIDTH
+    looked_at = np.zeros(depth, bool)
+    looked_at[np.argsort(-counts, kind="stable")[:_SLICES]] = True
+    some = looked_at[z]
+    steps = steps_to_try(values)
+    scores = _scores(_correlate(values[some], z[some], signs[some], steps, depth), counts)
+    best = int(np.argmax(scores))
+    if scores[best] >= SIGNIFICANT:
+        near = steps[best] * 2.0 ** (np.linspace(-1, 1, 17) / _STEPS_PER_OCTAVE)
+        refined = _scores(_correlate(values[some], z[some], signs[some], near, depth), counts)
+        # A step on the ladder is exact, and better than one that fits the noise.
+        if refined.max() > 1.02 * scores[best]:
+            steps, scores, best = near, refined, int(np.argmax(refined))
+    sums = _correlate(values, z, signs, steps[best : best + 1], depth)[0]
+    phases = _phases(sums, counts)
+    own = sums[np.arange(depth), phases]
+    return Sync(
+        score=float(scores[best]),
+        step=float(steps[best]),
+        phases=phases,
+        coherence=own / np.maximum(counts, 1),
+    )
+
+
+def steps_to_try(values: npt.NDArray[np.float32]) -> FloatArray:
+    """Return the steps to try: those of the ladder of strengths, and three between each two."""
+    spread = max(float(np.median(np.abs(values))), 1e-12)
+    ladder = 2.0 ** (0.5 * np.log2(12 * 64 / _WIDTH))
+    highest = np.floor(_STEPS_PER_OCTAVE * np.log2(_GREATEST_STEP * spread / ladder))
+    rungs = highest - np.arange(_OCTAVES * _STEPS_PER_OCTAVE)
+    return np.asarray(ladder * 2.0 ** (rungs / _STEPS_PER_OCTAVE))
+
+
+@njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _correlate(values, slices, signs, steps, depth):  # type: ignore[no-untyped-def]
+    """Sum sin(2 pi value / step) times the pilots' signs, for each step, slice and phase."""
+    sums = np.zeros((steps.size, depth, 8), np.float64)
+    for k in prange(steps.size):
+        scale = np.float32(2 * np.pi / steps[k])
+        for n in range(values.shape[0]):
+            for g in range(values.shape[1]):
+                wave = np.sin(values[n, g] * scale)
+                for p in range(8):
+                    sums[k, slices[n], p] += wave * signs[n, g, p]
+    return sums
+
+
+def _scores(sums: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the significance of each step: slices in order, or each for itself."""
+    present = np.flatnonzero(np.any(sums != 0, axis=(0, 2)))
+    if not len(present):
+        return np.zeros(len(sums))
+    deviation = np.sqrt(counts[present] / 2)
+    ordered = np.max(np.abs(_in_order(sums[:, present], present)), axis=1)
+    ordered /= np.sqrt(np.sum(deviation**2))
+    alone = (sums[:, present] / deviation[:, None]).max(axis=2)
+    mean, spread = _MAX_OF_PHASES
+    loose = (alone.sum(axis=1) - mean * len(present)) / (spread * np.sqrt(len(present)))
+    return np.asarray(np.maximum(ordered, loose))
+
+
+def _in_order(sums: FloatArray, present: npt.NDArray[np.int64]) -> FloatArray:
+    """Add up slices whose phases count on, or back, from any start: 16 ways."""
+    ways = []
+    slices = np.arange(len(present))
+    for direction in (1, -1):
+        for start in range(PHASES):
+            ways.append(sums[:, slices, (start + direction * present) % PHASES].sum(axis=1))
+    return np.stack(ways, 1)
+
+
+def _phases(sums: FloatArray, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return each slice's phase: its own best, unless the order of all says better."""
+    depth = len(sums)
+    every = np.arange(depth)
+    ways = _in_order(sums[None], every)[0]
+    way = int(np.argmax(ways))
+    ordered = (way % PHASES + (1 if way < PHASES else -1) * every) % PHASES
+    deviation = np.sqrt(np.maximum(counts, 1) / 2)
+    normal = sums / deviation[:, None]
+    if ways[way] > SIGNIFICANT * np.sqrt(np.sum(deviation**2)):
+        normal[every, ordered] += SIGNIFICANT
+    return np.asarray(np.argmax(normal, axis=1))

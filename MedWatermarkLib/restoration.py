@@ -1,0 +1,174 @@
+"""The restoration record: what takes a mark out again, bit for bit.
+
+The change of a block is computed in integers from a few small levels, so the levels are all that
+has to be kept: marked voxel minus that change is the original voxel. Floats that rounding would
+not bring back carry corrections. The record opens the original to whoever holds it: it is the
+owner's, and stands in no scene and no package. The layout is written out in `Docs/formats.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import cbor2
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib.change import GREATEST_LEVEL, LEVEL_BITS, Change
+from MedWatermarkLib.dct import AREA, BLOCK
+from MedWatermarkLib.sites import TILE
+
+_MAGIC = b"MWR1"
+
+Array = npt.NDArray[Any]
+
+
+class RestorationError(ValueError):
+    """A restoration record cannot be used, or not with these voxels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """How to take a mark out.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (z, y, x) of the volume.
+    dtype : str
+        NumPy's name of its dtype, without byte order.
+    change : Change
+        What was added to it.
+    original, marked : bytes
+        `digest` of the volume without and with the mark.
+    corrections : (m, 2) int64 array
+        Flat index of a float voxel, and what to add to its bits, read as an integer, once the
+        change was taken out.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    change: Change
+    original: bytes
+    marked: bytes
+    corrections: npt.NDArray[np.int64]
+
+    def to_bytes(self) -> bytes:
+        """Return the record as one sealed-off string of bytes with a check at its end."""
+        change = self.change
+        body = cbor2.dumps(
+            {
+                "shape": list(self.shape),
+                "dtype": self.dtype,
+                "quantum": change.quantum,
+                "original": self.original,
+                "marked": self.marked,
+                "projections": change.projections.tobytes(),
+                "steps": change.steps.ravel().tolist(),
+                "rows": change.rows.astype("<i2").tobytes(),
+                "mask": zlib.compress(np.packbits(change.mask).tobytes()),
+                "levels": _packed(change.levels[change.used()]),
+                "corrections": _compressed(self.corrections),
+            }
+        )
+        return _MAGIC + body + zlib.crc32(body).to_bytes(4, "big")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Restoration:
+        """Read a record.
+
+        Raises
+        ------
+        RestorationError
+            If it is no restoration record, of a later version, or damaged.
+        """
+        if data[:3] != _MAGIC[:3]:
+            raise RestorationError("This file is not a restoration record of MedWatermark.")
+        if data[:4] != _MAGIC:
+            raise RestorationError(
+                "This restoration record was made by a later version of MedWatermark; update it."
+            )
+        body = data[4:-4]
+        if zlib.crc32(body).to_bytes(4, "big") != data[-4:]:
+            raise RestorationError(
+                "The restoration record is damaged or cut short; take another copy of it."
+            )
+        fields = cbor2.loads(body)
+        depth, height, width = shape = tuple(fields["shape"])
+        grid = (depth, height // BLOCK, width // BLOCK)
+        packed = np.frombuffer(zlib.decompress(fields["mask"]), np.uint8)
+        mask = np.unpackbits(packed, count=int(np.prod(grid))).reshape(grid).astype(bool)
+        rows = np.frombuffer(fields["rows"], "<i2").astype(np.int64).reshape(-1, AREA)
+        change = Change(
+            mask=mask,
+            projections=np.frombuffer(fields["projections"], np.uint8).reshape(TILE, TILE),
+            steps=np.array(fields["steps"], np.int64).reshape(TILE, TILE),
+            rows=rows,
+            levels=np.zeros((int(mask.sum()), len(rows)), np.int8),
+            quantum=fields["quantum"],
+        )
+        used = change.used()
+        change.levels[used] = _unpacked(fields["levels"], int(used.sum()))
+        return cls(
+            shape=shape,
+            dtype=fields["dtype"],
+            change=change,
+            original=fields["original"],
+            marked=fields["marked"],
+            corrections=_decompressed(fields["corrections"]),
+        )
+
+
+def digest(voxels: Array) -> bytes:
+    """Return 16 bytes of the SHA-256 of a volume's shape and little-endian values."""
+    little = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<"))
+    head = repr((voxels.shape, voxels.dtype.name)).encode()
+    state = hashlib.sha256(head)
+    state.update(little.data.cast("B") if little.size else b"")
+    return state.digest()[:16]
+
+
+def corrections_between(restored: Array, original: Array) -> npt.NDArray[np.int64]:
+    """Return what must be added to the bits of restored floats to make them the original ones.
+
+    Returns
+    -------
+    (m, 2) int64 array of flat index and difference.
+    """
+    bits = f"i{restored.dtype.itemsize}"
+    difference = original.view(bits).ravel() - restored.view(bits).ravel()
+    where = np.flatnonzero(difference)
+    return np.stack([where, difference[where].astype(np.int64)], 1)
+
+
+def correct(voxels: Array, corrections: npt.NDArray[np.int64]) -> None:
+    """Add corrections to the bits of floats, in place."""
+    flat = voxels.view(f"i{voxels.dtype.itemsize}").reshape(-1)
+    flat[corrections[:, 0]] += corrections[:, 1].astype(flat.dtype)
+
+
+def _packed(levels: npt.NDArray[np.int8]) -> bytes:
+    codes = ((levels + GREATEST_LEVEL) >> 1).astype(np.uint8)
+    return np.packbits(np.unpackbits(codes[:, None], axis=1)[:, -LEVEL_BITS:]).tobytes()
+
+
+def _unpacked(data: bytes, count: int) -> npt.NDArray[np.int8]:
+    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * LEVEL_BITS)
+    codes = np.packbits(bits.reshape(-1, LEVEL_BITS), axis=1)[:, 0] >> (8 - LEVEL_BITS)
+    return (2 * codes.astype(np.int8) - GREATEST_LEVEL).astype(np.int8)
+
+
+def _compressed(corrections: npt.NDArray[np.int64]) -> bytes:
+    gaps = np.diff(corrections[:, 0], prepend=0)
+    # Byte planes: nearly all high bytes are alike, and so vanish.
+    planes = np.stack([gaps, corrections[:, 1]]).astype("<i8").view(np.uint8).reshape(-1, 8).T
+    return zlib.compress(np.ascontiguousarray(planes).tobytes(), 6)
+
+
+def _decompressed(data: bytes) -> npt.NDArray[np.int64]:
+    planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(8, -1)
+    gaps, differences = np.ascontiguousarray(planes.T).view("<i8").reshape(2, -1)
+    return np.stack([np.cumsum(gaps), differences], 1).astype(np.int64)

@@ -1,0 +1,151 @@
+"""Where the bits of a mark lie: roles, patterns and order of the blocks, drawn from the key.
+
+Blocks are counted on a canonical plane whose origin is the first voxel of a slice, so that what is
+cut away from a copy does not move what is left. Every 4x4 blocks hold the three roles in the same
+keyed arrangement: *pilots*, whose bits are known; the *tag*; the *message*. Blocks of a role are
+ranked along a Z-order curve, so that any compact region, a body of any shape, meets the bits of a
+code word about equally often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib.dct import PATTERNS, patterns
+
+#: Version of the mark; a mark of another version shares no key material and is not seen.
+VERSION = 1
+#: Slices go through this many phases, so that neighbours carry different bits at the same place.
+PHASES = 8
+#: Side of the repeating arrangement of roles, in blocks.
+TILE = 4
+PILOT, TAG, MESSAGE = 0, 1, 2
+#: How many projections a block of the tag (or a pilot) and one of the message may have: the fewer,
+#: the more robust is each.
+TAG_PROJECTIONS = (2, 3, 4, 8)
+MESSAGE_PROJECTIONS = (2, 3, 4, 6, 8)
+
+_ROLE_BLOCKS = {PILOT: 1, TAG: 5, MESSAGE: 10}
+_PILOT_BITS = 1 << 12
+
+IntArray = npt.NDArray[np.int64]
+Bits = npt.NDArray[np.uint8]
+
+
+class Sites:
+    """The sites of one key.
+
+    Parameters
+    ----------
+    key : bytes
+        The mark's key; the empty key is public.
+
+    Attributes
+    ----------
+    patterns : (9, 64) float64 array
+        What blocks are projected on; a block of g projections uses the first g.
+    pilots : (8, 4096) uint8 array
+        The pilots' bits, a row for each phase.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._seed = hashlib.sha256(b"MedWatermark mark %d\0" % VERSION + key).digest()
+        order = self._permutation(b"roles", TILE**2)
+        role_of = np.repeat(list(_ROLE_BLOCKS), list(_ROLE_BLOCKS.values()))
+        place_of = np.concatenate([np.arange(n) for n in _ROLE_BLOCKS.values()])
+        self._roles = np.empty(TILE**2, np.int64)
+        self._places = np.empty(TILE**2, np.int64)
+        self._roles[order] = role_of
+        self._places[order] = place_of
+        self.patterns = patterns(1.0 - 2.0 * self._bits(b"signs", PATTERNS))
+        self.pilots = self._bits(b"pilots", PHASES * _PILOT_BITS).reshape(PHASES, -1)
+        self._orders: dict[int, tuple[IntArray, Bits]] = {}
+
+    def _bytes(self, label: bytes, count: int) -> bytes:
+        return hashlib.shake_256(self._seed + label).digest(count)
+
+    def _bits(self, label: bytes, count: int) -> Bits:
+        return np.unpackbits(np.frombuffer(self._bytes(label, -(-count // 8)), np.uint8))[:count]
+
+    def _permutation(self, label: bytes, size: int) -> IntArray:
+        words = np.frombuffer(self._bytes(label, 8 * size), "<u8")
+        return np.argsort(words, kind="stable")
+
+    def roles(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
+        """Return the role of blocks, given by their row and column on the canonical plane."""
+        return np.asarray(self._roles[self._in_tile(by, bx)])
+
+    def ranks(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
+        """Return the rank of blocks among all blocks of their role."""
+        by, bx = np.asarray(by, np.int64), np.asarray(bx, np.int64)
+        inside = self._in_tile(by, bx)
+        share = np.array(list(_ROLE_BLOCKS.values()))[self._roles[inside]]
+        return np.asarray(_z_order(by // TILE, bx // TILE) * share + self._places[inside])
+
+    def _in_tile(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
+        return np.asarray(by, np.int64) % TILE * TILE + np.asarray(bx, np.int64) % TILE
+
+    def order(self, length: int) -> tuple[IntArray, Bits]:
+        """Return the order in which a code word's bits are laid out, and their scrambling.
+
+        Returns
+        -------
+        order : (length,) int64 array
+            Index into the code word for each place.
+        scramble : (length,) uint8 array
+            What is added (modulo 2) to the bit of each place.
+        """
+        if length not in self._orders:
+            label = b"code %d" % length
+            self._orders[length] = (
+                self._permutation(label + b" order", length),
+                self._bits(label + b" scramble", length),
+            )
+        return self._orders[length]
+
+
+def places(ranks: IntArray, projections: int, length: int, phases: npt.ArrayLike) -> IntArray:
+    """Return the place in a code word's layout for each projection of blocks.
+
+    Parameters
+    ----------
+    ranks : (n,) int64 array
+        Ranks of the blocks within their role.
+    projections : int
+        Projections a block.
+    length : int
+        Bits of the code word (or of the pilots' sequence).
+    phases : int or (n,) array
+        Phase of each block's slice; each phase starts an eighth further on.
+
+    Returns
+    -------
+    (n, projections) int64 array of values below `length`.
+    """
+    start = np.asarray(phases, np.int64) * length // PHASES
+    first = ranks * projections + start
+    return np.asarray((first[:, None] + np.arange(projections)) % length)
+
+
+def pilot_places(ranks: IntArray, projections: int) -> IntArray:
+    """Return the index into a phase's pilot bits for each projection of pilot blocks."""
+    first = ranks * max(TAG_PROJECTIONS)
+    return np.asarray((first[:, None] + np.arange(projections)) % _PILOT_BITS)
+
+
+@lru_cache(maxsize=8)
+def sites(key: bytes) -> Sites:
+    """Return the sites of a key, kept for the keys used last."""
+    return Sites(key)
+
+
+def _z_order(y: IntArray, x: IntArray) -> IntArray:
+    """Interleave the low 12 bits of two coordinates (G. M. Morton, 1966)."""
+    z = np.zeros(np.broadcast(y, x).shape, np.int64)
+    for bit in range(12):
+        z |= (x >> bit & 1) << 2 * bit | (y >> bit & 1) << 2 * bit + 1
+    return z

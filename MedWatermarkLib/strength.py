@@ -1,0 +1,75 @@
+"""How strong a mark is: the RMSE it aims at, and the lattice steps that follow from it.
+
+Strengths stand on a ladder of sixteen rungs to the octave, so that a reader who is told nothing
+finds the one that was used by trying all.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.dct import AREA
+
+#: RMSE in units of the voxels that is never exceeded by default: 1.5 HU on a CT.
+GREATEST_DEFAULT = 1.5
+#: RMSE of the default as a share of the noise.
+NOISE_SHARE = 0.3
+#: Below this RMSE, in whole numbers, rounding would take the mark away.
+LEAST_INTEGRAL = 0.6
+# A mark that a reader could not see is no mark: the least share of the range.
+_SPAN_SHARE = 1e-3
+_RUNGS = 16
+
+
+def default_strength(
+    blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool
+) -> float:
+    """Return the RMSE to aim at where nobody says: 0.3 of the noise, but at most 1.5.
+
+    Noise that a scanner has smoothed away says little: a range of a thousand values and more, as
+    on a CT, asks for 1.5 whatever the noise.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    inside : (z, ny, nx) bool array
+        The blocks that may be marked.
+    integral : bool
+        Whether voxels are whole numbers.
+
+    Returns
+    -------
+    float, in units of the voxels.
+    """
+    wanted = max(NOISE_SHARE * blocks.noise(inside), _SPAN_SHARE * blocks.span(inside))
+    return min(max(wanted, LEAST_INTEGRAL if integral else 0.0), GREATEST_DEFAULT)
+
+
+def rung_below(strength: float) -> float:
+    """Return the greatest strength on the ladder that does not exceed another."""
+    return rung(math.floor(_RUNGS * math.log2(strength) + 1e-9))
+
+
+def rung(number: int) -> float:
+    """Return a strength on the ladder, RMSE in units of the voxels."""
+    return float(2.0 ** (number / _RUNGS))
+
+
+def rungs_between(least: float, greatest: float) -> npt.NDArray[np.float64]:
+    """Return all strengths on the ladder between two."""
+    low = math.floor(_RUNGS * math.log2(least))
+    high = math.ceil(_RUNGS * math.log2(greatest))
+    return np.array([rung(number) for number in range(low, high + 1)])
+
+
+def step(strength: float, projections: int) -> float:
+    """Return the lattice step of a block of so many projections.
+
+    A projection moves by up to half a step, evenly spread, so by a variance of step²/12; the
+    patterns are orthonormal and a block has 64 voxels.
+    """
+    return strength * math.sqrt(12 * AREA / projections)

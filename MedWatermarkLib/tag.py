@@ -1,0 +1,58 @@
+"""The tag: a few bytes that ride in every slice and say which message, and which copy, it carries."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+
+_LAYOUT = struct.Struct(">8sIH")
+_CHECK = struct.Struct(">I")
+#: Bytes and bits of a tag.
+TAG_BYTES = _LAYOUT.size + _CHECK.size
+TAG_BITS = 8 * TAG_BYTES
+#: Copy numbers have 32 bits.
+GREATEST_COPY = 2**32 - 1
+
+
+def message_id(message: bytes) -> bytes:
+    """Return the first 8 bytes of the message's SHA-256, by which a ledger finds its record."""
+    return hashlib.sha256(message).digest()[:8]
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What every slice of a marked volume says of itself.
+
+    Attributes
+    ----------
+    message_id : bytes
+        First 8 bytes of the SHA-256 of the message.
+    copy : int
+        Number of this copy, 0 to 2**32 - 1; each recipient has one of its own.
+    codewords : int
+        How many data codewords of a QR code the message fills, below 4096.
+    density : int
+        Index of the number of projections that a message block has.
+    """
+
+    message_id: bytes
+    copy: int
+    codewords: int
+    density: int
+
+    def to_bytes(self) -> bytes:
+        """Return the tag with its check, 18 bytes."""
+        form = self.density << 12 | self.codewords
+        fields = _LAYOUT.pack(self.message_id, self.copy, form)
+        return fields + _CHECK.pack(zlib.crc32(fields))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Tag | None:
+        """Read a tag, or return None where its 32-bit check does not hold."""
+        fields = data[: _LAYOUT.size]
+        if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[_LAYOUT.size :]:
+            return None
+        identity, copy, form = _LAYOUT.unpack(fields)
+        return cls(identity, copy, form & 0xFFF, form >> 12)

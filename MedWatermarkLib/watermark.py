@@ -1,0 +1,357 @@
+"""Hide a message in a volume, read it, and take it out bit for bit.
+
+The method: spread-transform dither modulation (B. Chen, G. W. Wornell, "Quantization index
+modulation", IEEE Transactions on Information Theory 47(4), 2001, 1423-1443) of a few low-frequency
+patterns inside each 8x8 block of the patient, slice by slice, in stored units. A block's
+projection on a pattern is moved to the nearest point of a lattice that means 0 or of one that
+means 1. What is carried are the data codewords of the message's QR code (after F. Chen, X. Bai,
+Y. Yao, Chinese Journal of Electronics 29(5), 2020, 819-825) and a short tag, both under a strong
+error-correcting code. The change of a block is computed in integers from a few bits, so it can be
+taken back exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib import qr
+from MedWatermarkLib.blocks import Blocks, WatermarkError, working_copy
+from MedWatermarkLib.capacity import Room
+from MedWatermarkLib.change import Change
+from MedWatermarkLib.dct import AREA, BLOCK
+from MedWatermarkLib.detector import Extracted, SliceReading, detect
+from MedWatermarkLib.modulation import modulate, reach
+from MedWatermarkLib.restoration import (
+    Restoration,
+    RestorationError,
+    correct,
+    corrections_between,
+    digest,
+)
+from MedWatermarkLib.sites import MESSAGE_PROJECTIONS, sites
+from MedWatermarkLib.strength import LEAST_INTEGRAL, default_strength, rung_below
+from MedWatermarkLib.tag import GREATEST_COPY, Tag, message_id
+
+__all__ = [
+    "Embedded",
+    "Extracted",
+    "MessageDoesNotFitError",
+    "RestorationError",
+    "SliceReading",
+    "Tag",
+    "WatermarkError",
+    "embed",
+    "extract",
+    "restore",
+]
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+class MessageDoesNotFitError(WatermarkError):
+    """The volume has too little room for the message.
+
+    Attributes
+    ----------
+    greatest : int
+        The greatest length of a message that fits, in bytes; 0 if none does.
+    """
+
+    def __init__(self, blocks: int, codewords: int, greatest: int) -> None:
+        fits = f"one of {greatest} bytes would fit" if greatest else "no message fits"
+        super().__init__(
+            f"The message, {codewords} bytes as a QR code, is too long for this image, of which "
+            f"{blocks} blocks of 8x8 voxels can be marked: {fits}. Shorten the diagnosis, or mark "
+            "a volume of more slices."
+        )
+        self.greatest = greatest
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A marked volume.
+
+    Attributes
+    ----------
+    voxels : (z, y, x) array
+        Of the dtype and shape of the original.
+    restoration : bytes
+        What `restore` needs to take the mark out: the owner's.
+    tag : Tag
+        What every slice says.
+    strength : float
+        RMSE aimed at in marked blocks, in units of the voxels.
+    rmse : float
+        RMSE reached in marked blocks, in units of the voxels.
+    greatest_change : float
+        Greatest change of any voxel, in units of the voxels.
+    blocks : (z,) int64 array
+        Marked blocks of each slice.
+    """
+
+    voxels: Array
+    restoration: bytes
+    tag: Tag
+    strength: float
+    rmse: float
+    greatest_change: float
+    blocks: IntArray
+
+
+def embed(
+    voxels: npt.ArrayLike,
+    message: bytes,
+    *,
+    key: bytes = b"",
+    copy: int = 0,
+    strength: float | None = None,
+    valid_range: tuple[float, float] | None = None,
+    reserved: Sequence[tuple[float, float]] = (),
+    exclude: npt.ArrayLike | None = None,
+) -> Embedded:
+    """Hide a message in a volume.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        Stored values of an integer dtype to 32 bits, float32 or float64.
+    message : bytes
+        What to hide; it becomes a QR code.
+    key : bytes
+        The mark's key; whoever has it can read the mark. The empty key is public.
+    copy : int
+        Number of this copy, 0 to 2**32 - 1.
+    strength : float, optional
+        RMSE in marked blocks, in units of the voxels, not exceeded but for the rounding to whole
+        numbers. By default `strength.default_strength`: 1.5, or less where noise and range are
+        small.
+    valid_range : (low, high), optional
+        What voxels may be, both included; by default what the dtype holds.
+    reserved : sequence of (low, high)
+        Ranges of values with a meaning of their own, such as Pixel Padding Value, both ends
+        included: never touched, never produced.
+    exclude : (z, y, x) bool array, optional
+        Voxels that must not be touched.
+
+    Returns
+    -------
+    Embedded
+
+    Raises
+    ------
+    WatermarkError
+        If the volume is of a kind that cannot be marked, or an argument makes no sense.
+    MessageDoesNotFitError
+        If it has too little room for the message.
+    qr.QRError
+        If no QR code holds the message.
+    """
+    original = np.asarray(voxels)
+    work = working_copy(original)
+    if not 0 <= copy <= GREATEST_COPY:
+        raise WatermarkError(f"A copy number lies between 0 and {GREATEST_COPY}, not {copy}.")
+    integral = original.dtype.kind in "iu" or _is_integral(work)
+    if strength is not None:
+        _check_strength(strength, integral and original.dtype.kind in "iu")
+    codewords = qr.data_codewords(message)
+
+    where = sites(key)
+    blocks = Blocks(work, where.patterns)
+    inside = blocks.body & ~_excluded(exclude, work.shape)
+    aim = default_strength(blocks, inside, integral) if strength is None else strength
+    aim = rung_below(aim) if aim > 0 else 1.0
+    quantum = 1.0 if integral and aim >= LEAST_INTEGRAL / 2 else _quantum(work, aim)
+    limits = _limits(original.dtype) if valid_range is None else valid_range
+    inside &= _clear(blocks, reach(where, aim) + quantum, limits, reserved)
+
+    room = Room(where, inside)
+    plan = room.plan(8 * len(codewords))
+    if plan is None:
+        raise MessageDoesNotFitError(int(inside.sum()), len(codewords), room.greatest_message())
+    density = MESSAGE_PROJECTIONS.index(plan.message)
+    tag = Tag(message_id(message), copy, len(codewords), density)
+    change = modulate(
+        blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum
+    )
+    marked = work.copy()
+    squares, greatest = change.apply(marked, 1)
+    result = np.ascontiguousarray(marked, original.dtype)
+    record = Restoration(
+        shape=work.shape,
+        dtype=original.dtype.name,
+        change=change,
+        original=digest(original),
+        marked=digest(result),
+        corrections=_corrections(change, marked, work),
+    )
+    return Embedded(
+        voxels=result,
+        restoration=record.to_bytes(),
+        tag=tag,
+        strength=aim,
+        rmse=float(np.sqrt(squares.sum() / (len(squares) * AREA))) * quantum,
+        greatest_change=float(greatest.max()) * quantum,
+        blocks=inside.sum(axis=(1, 2)),
+    )
+
+
+def extract(
+    voxels: npt.ArrayLike,
+    *,
+    key: bytes = b"",
+    progress: Callable[[float], None] | None = None,
+) -> Extracted:
+    """Read the mark of a volume or of a single slice, from nothing but voxels and key.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        As it arrived: cut, windowed, re-ordered, compressed.
+    key : bytes
+        The mark's key.
+    progress : callable, optional
+        Called with the share that is done, from 0 to 1.
+
+    Returns
+    -------
+    Extracted
+        Message and tag are None where none was read. What is returned passed a check of at least
+        32 bits.
+
+    Raises
+    ------
+    WatermarkError
+        If the array is not a volume of numbers.
+    """
+    return detect(working_copy(voxels), sites(key), progress or (lambda share: None))
+
+
+def restore(voxels: npt.ArrayLike, restoration: bytes) -> Array:
+    """Take the mark out.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        The marked volume, unaltered; another dtype that holds the same values will do.
+    restoration : bytes
+        The record that `embed` gave.
+
+    Returns
+    -------
+    (z, y, x) array
+        The original, equal in every bit.
+
+    Raises
+    ------
+    RestorationError
+        If the record is damaged or not of this volume, or the volume was altered.
+    """
+    record = Restoration.from_bytes(restoration)
+    given = np.asarray(voxels)
+    if given.shape != record.shape:
+        raise RestorationError(
+            "The restoration record belongs to another scan: one of "
+            f"{' x '.join(map(str, record.shape))} voxels, not of "
+            f"{' x '.join(map(str, given.shape))}."
+        )
+    with np.errstate(invalid="ignore"):
+        marked = given.astype(record.dtype)
+    if digest(marked) != record.marked:
+        raise RestorationError(
+            "These voxels are not the marked scan that the restoration record belongs to, or they "
+            "were altered since, so the original cannot be restored exactly."
+        )
+    work = working_copy(marked)
+    if np.shares_memory(work, given):
+        work = work.copy()
+    record.change.apply(work, -1)
+    correct(work, record.corrections)
+    original = work.astype(record.dtype, copy=False)
+    if digest(original) != record.original:
+        raise RestorationError("The restoration record is damaged; take another copy of it.")
+    return np.asarray(original)
+
+
+def _check_strength(strength: float, integers: bool) -> None:
+    if not (np.isfinite(strength) and strength > 0):
+        raise WatermarkError("The strength of a mark must be a positive number.")
+    if integers and strength < LEAST_INTEGRAL:
+        raise WatermarkError(
+            f"A mark of strength {strength:g} would be lost in rounding to whole numbers; "
+            f"the least is {LEAST_INTEGRAL:g}."
+        )
+
+
+def _is_integral(work: Array) -> bool:
+    return all(
+        bool(np.all((layer == np.rint(layer)) | ~np.isfinite(layer))) for layer in work
+    )
+
+
+def _quantum(work: Array, strength: float) -> float:
+    """Return the power of two in which a float volume is changed.
+
+    It is the coarsest, up to the strength, that the values are multiples of, and an eighth of the
+    strength where there is none: what is a multiple comes back exactly, without corrections.
+    """
+    if strength == 0:
+        return 1.0
+    coarse = float(2.0 ** np.floor(np.log2(strength)))
+    finite = np.where(np.isfinite(work), work, 0)
+    for quantum in (coarse, coarse / 2, coarse / 4):
+        if _is_integral(finite / quantum):
+            return quantum
+    return coarse / 8
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+
+
+def _reach(where: Sites, strength: float) -> float:
+    """Return a bound on the change of any voxel, before rounding."""
+    per_step = GREATEST_LEVEL / LEVELS_PER_STEP * np.cumsum(np.abs(where.patterns), axis=0).max(1)
+    return float(max(per_step[g - 1] * step(strength, g) for g in range(1, PATTERNS + 1)))
+
+
+def _clear(
+    blocks: Blocks,
+    reach: float,
+    limits: tuple[float, float],
+    reserved: Sequence[tuple[float, float]],
+) -> BoolArray:
+    """Return the blocks that stay within the limits and away from reserved values."""
+    least, greatest = blocks.low - reach, blocks.high + reach
+    clear = (least >= limits[0]) & (greatest <= limits[1])
+    for low, high in reserved:
+        clear &= (least > high) | (greatest < low)
+    return np.asarray(clear)
+
+
+def _excluded(exclude: npt.ArrayLike | None, shape: tuple[int, ...]) -> BoolArray:
+    depth, ny, nx = shape[0], shape[1] // BLOCK, shape[2] // BLOCK
+    if exclude is None:
+        return np.zeros((depth, ny, nx), bool)
+    mask = np.asarray(exclude, bool)
+    if mask.shape != shape:
+        raise WatermarkError("The excluded region must be a mask of the same size as the volume.")
+    tiles = mask[:, : ny * BLOCK, : nx * BLOCK].reshape(depth, ny, BLOCK, nx, BLOCK)
+    return np.asarray(tiles.any(axis=(2, 4)))
+
+
+def _corrections(change: Change, marked: Array, work: Array) -> IntArray:
+    """Return what rounding takes from floats on the way there and back; integers lose nothing."""
+    if marked.dtype.kind != "f":
+        return np.empty((0, 2), np.int64)
+    back = marked.copy()
+    change.apply(back, -1)
+    return corrections_between(back, work)
