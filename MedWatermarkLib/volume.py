@@ -319,14 +319,14 @@ def _geometry_digest(steps: npt.NDArray[np.int64]) -> bytes:
 
 
 def _checked_voxels(voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    dtype = voxels.dtype
+    dtype = voxels.dtype.newbyteorder("=")
     if not ((dtype.kind in "iu" and dtype.itemsize <= 4) or dtype in (np.float32, np.float64)):
         raise VolumeError(
             f"Voxels are integers of at most 32 bits, float32 or float64, not {dtype}."
         )
     if voxels.ndim != 3 or 0 in voxels.shape:
         raise VolumeError(f"Voxels have the shape (slices, rows, columns), not {voxels.shape}.")
-    return np.ascontiguousarray(voxels, dtype.newbyteorder("="))
+    return np.ascontiguousarray(voxels, dtype)
 
 
 def _finite_numbers(numbers: Any, name: str, length: int) -> tuple[float, ...]:
