@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import stat
+from pathlib import Path
 
 import base45
 import cbor2
@@ -95,6 +96,15 @@ def test_the_vectors_of_the_format_hold(claim):
     assert other.to_text() == UNICODE_TEXT
     assert other.signature[32] >> 7 == 1
     assert Claim.from_text(UNICODE_TEXT) == other
+
+
+def test_the_vectors_are_written_out_in_the_page_on_formats():
+    page = (Path(__file__).parents[2] / "Docs" / "formats.md").read_text("utf-8")
+    for text in (TEXT, UNICODE_TEXT):
+        assert f"    {text}\n" in page
+    joined = "".join(page.split())
+    for vector in (COMMITMENT, SIGNATURE, DIGEST, SIGNER, base45.b45decode(TEXT[4:]).hex()):
+        assert vector in joined
 
 
 def test_the_commitment_is_what_a_contract_computes(claim):

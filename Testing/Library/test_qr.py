@@ -111,6 +111,11 @@ def test_no_way_the_qrcode_package_splits_a_message_is_shorter(message):
         assert ours <= -(-(len(buffer) + 4) // 8)
 
 
+def test_the_vector_of_the_format_holds():
+    assert qr.data_codewords(b"MW1:").hex(" ") == "20 23 fe 0b 20"
+    assert qr.encode(b"MW1:").version == 1
+
+
 def test_a_claim_is_carried_alphanumerically():
     assert [segment.mode for segment in qr._segments(CLAIM, 9)] == [util.MODE_ALPHA_NUM]
     assert len(qr.data_codewords(CLAIM)) == 201
