@@ -27,12 +27,17 @@ from MedWatermarkLib.sites import (
     Sites,
     pilot_places,
 )
+from MedWatermarkLib.strength import step_ratio
 
 _WIDTH = TAG_PROJECTIONS[0]
 # Slices looked at, the fullest ones, and how many of their blocks.
 _SLICES, _BLOCKS = 4, 2500
 # Grids and steps that are tried further.
-_GRIDS, _STEPS = 3, 3
+_GRIDS, _STEPS = 3, 4
+# Octaves between steps that count as different.
+_APART = 1 / 16
+# Alignments that the pilots are asked about.
+_FOUND = 2
 # One in four of the steps that the pilots try.
 _COARSE = 4
 # Blocks a side of the canonical plane that is searched: slices of up to 1,024 voxels.
@@ -65,7 +70,7 @@ class Alignment:
         return BLOCK * self.dy - self.top, BLOCK * self.dx - self.left
 
 
-def find_alignment(voxels: Array, where: Sites) -> Alignment | None:
+def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     """Look for the grid of blocks and its place on the canonical plane.
 
     Parameters
@@ -76,29 +81,31 @@ def find_alignment(voxels: Array, where: Sites) -> Alignment | None:
 
     Returns
     -------
-    The likeliest alignment, which the pilots have to confirm; None if there is nothing to see.
+    The likeliest alignments, best first, for the pilots to confirm; none if there is nothing to
+    see.
     """
     rows = where.patterns[:_WIDTH]
-    full = np.argsort(-Blocks(voxels, rows).body.sum(axis=(1, 2)), kind="stable")
+    full = np.argsort(-Blocks(voxels, rows).body().sum(axis=(1, 2)), kind="stable")
     some = np.ascontiguousarray(voxels[np.sort(full[:_SLICES])])
     grids = []
     for top, left in np.ndindex(BLOCK, BLOCK):
         if min(some.shape[1] - top, some.shape[2] - left) < BLOCK:
             continue
         blocks = Blocks(some, rows, top, left)
-        values = blocks.projections[blocks.body]
+        values = blocks.projections[blocks.body()]
         values = values[:: max(1, len(values) // _BLOCKS)]
         if len(values):
             steps = steps_to_try(values)[::_COARSE]
             scores = _comb(values, steps)
             grids.append((float(scores.max()), top, left, float(steps[scores.argmax()])))
-    best = (-np.inf, Alignment())
+    found: dict[Alignment, float] = {}
     for _, top, left, step in sorted(grids, reverse=True)[:_GRIDS]:
         blocks = Blocks(some, rows, top, left)
-        for tried in _related_steps(blocks.projections[blocks.body], step):
+        for tried in _related_steps(blocks.projections[blocks.body()], step):
             score, dy, dx = _place(blocks, where, tried)
-            best = max(best, (score, Alignment(top, left, dy, dx)), key=lambda b: b[0])
-    return best[1] if np.isfinite(best[0]) else None
+            alignment = Alignment(top, left, dy, dx)
+            found[alignment] = max(score, found.get(alignment, -np.inf))
+    return sorted(found, key=lambda alignment: -found[alignment])[:_FOUND]
 
 
 @njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
@@ -117,19 +124,23 @@ def _comb(values, steps):  # type: ignore[no-untyped-def]
 
 def _related_steps(values: npt.NDArray[np.float32], step: float) -> list[float]:
     """Return the likeliest steps of the pilots where the step of most blocks is about this one."""
-    ratios = {np.sqrt(m / t) for m in MESSAGE_PROJECTIONS for t in TAG_PROJECTIONS}
+    ratios = {1 / step_ratio(m, t) for m in MESSAGE_PROJECTIONS for t in TAG_PROJECTIONS} | {1.0}
     fine = 2.0 ** (np.arange(-3, 4) / 64)
-    steps = np.array([step * ratio * f for ratio in sorted(ratios) for f in fine])
-    scores = _comb(np.ascontiguousarray(values), steps).reshape(-1, len(fine))
-    best = np.argsort(-scores.max(axis=1), kind="stable")[:_STEPS]
-    return [float(steps.reshape(-1, len(fine))[i, scores[i].argmax()]) for i in best]
+    steps = np.array([step * ratio * f for ratio in ratios for f in fine])
+    scores = _comb(np.ascontiguousarray(values), steps)
+    best: list[float] = []
+    for i in np.argsort(-scores, kind="stable"):
+        if all(abs(np.log2(steps[i] / other)) > _APART for other in best):
+            best.append(float(steps[i]))
+    return best[:_STEPS]
 
 
 def _place(blocks: Blocks, where: Sites, step: float) -> tuple[float, int, int]:
     """Correlate with the pilots of the canonical plane; return score, row and column."""
-    depth, ny, nx = blocks.body.shape
+    body = blocks.body()
+    _, ny, nx = body.shape
     size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
-    waves = np.sin(2 * np.pi / step * blocks.projections) * blocks.body[..., None]
+    waves = np.sin(2 * np.pi / step * blocks.projections) * body[..., None]
     seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
     total = np.zeros((size, size))
     templates = _templates(where, size)

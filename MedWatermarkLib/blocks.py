@@ -80,8 +80,6 @@ class Blocks:
     projections : (z, ny, nx, g) float32 array
     low, high : (z, ny, nx) float64 arrays
         Least and greatest voxel; NaN where one is not finite.
-    body : (z, ny, nx) bool array
-        Blocks within the patient.
     """
 
     def __init__(self, voxels: Array, rows: FloatArray, top: int = 0, left: int = 0) -> None:
@@ -89,11 +87,28 @@ class Blocks:
         grid = (depth, (voxels.shape[1] - top) // BLOCK, (voxels.shape[2] - left) // BLOCK)
         table = np.vstack([rows, noise_pattern()]).astype(np.float32)
         values = np.empty((*grid, len(table)), np.float32)
-        self.low, self.high, mean = (np.empty(grid) for _ in range(3))
-        project(voxels, table, top, left, values, self.low, self.high, mean)
+        self.low, self.high, self._mean = (np.empty(grid) for _ in range(3))
+        self._ties = np.empty((*grid, 2), np.uint8)
+        project(
+            voxels, table, top, left, values, self.low, self.high, self._mean, self._ties
+        )
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
-        self.body = body_blocks(self.low, self.high, mean)
+
+    def body(self, clipped: int = 0) -> BoolArray:
+        """Return the blocks within the patient.
+
+        Parameters
+        ----------
+        clipped : int
+            How many voxels of a block may lie at an end of the volume's range, where they may
+            have been clipped.
+
+        Returns
+        -------
+        (z, ny, nx) bool array
+        """
+        return body_blocks(self.low, self.high, self._mean, self._ties, clipped)
 
     def noise(self, inside: BoolArray) -> float:
         """Estimate the standard deviation of the noise in some blocks.

@@ -32,7 +32,13 @@ _VACUUM = -1100
 _BINS = 512
 
 
-def body_blocks(low: FloatArray, high: FloatArray, mean: FloatArray) -> BoolArray:
+def body_blocks(
+    low: FloatArray,
+    high: FloatArray,
+    mean: FloatArray,
+    ties: npt.NDArray[np.uint8],
+    clipped: int,
+) -> BoolArray:
     """Return which blocks lie within the patient.
 
     Left out are blocks with a voxel that is not finite, constant ones, those that touch padding
@@ -42,6 +48,10 @@ def body_blocks(low: FloatArray, high: FloatArray, mean: FloatArray) -> BoolArra
     ----------
     low, high, mean : (z, ny, nx) float64 arrays
         Least and greatest voxel of each block and its mean; NaN where voxels are not finite.
+    ties : (z, ny, nx, 2) uint8 array
+        How many voxels of each block have its least and its greatest value.
+    clipped : int
+        How many voxels of a block may lie at an end of the range.
 
     Returns
     -------
@@ -51,8 +61,11 @@ def body_blocks(low: FloatArray, high: FloatArray, mean: FloatArray) -> BoolArra
     body = finite & (high > low)
     if not body.any():
         return body
-    body &= (low > max(low[finite].min(), _VACUUM)) & (high < high[finite].max())
-    body &= ~np.isin(low, _padding(low[finite & (high == low)]))
+    at_ends = np.where(low == low[finite].min(), ties[..., 0], 0)
+    at_ends += np.where(high == high[finite].max(), ties[..., 1], 0)
+    body &= (at_ends <= clipped) & (low > _VACUUM)
+    if not clipped:
+        body &= ~np.isin(low, _padding(low[finite & (high == low)]))
     if not body.any():
         return body
     air, tissue = _air_and_tissue(low[body], mean[body])

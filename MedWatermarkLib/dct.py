@@ -91,7 +91,7 @@ def noise_pattern() -> npt.NDArray[np.float64]:
 
 
 @njit(parallel=True, cache=True, fastmath={"reassoc", "nsz", "contract"})  # type: ignore[untyped-decorator]
-def project(voxels, rows, top, left, projections, low, high, mean):  # type: ignore[no-untyped-def]
+def project(voxels, rows, top, left, projections, low, high, mean, ties):  # type: ignore[no-untyped-def]
     """Project every whole block on the patterns and note its extremes and mean.
 
     Parameters
@@ -105,6 +105,8 @@ def project(voxels, rows, top, left, projections, low, high, mean):  # type: ign
     projections : (z, ny, nx, g) float32 array, written
     low, high, mean : (z, ny, nx) float64 arrays, written
         In units of the voxels; NaN where a block holds a voxel that is not finite.
+    ties : (z, ny, nx, 2) uint8 array, written
+        How many voxels of the block have its least and its greatest value.
     """
     count = rows.shape[0]
     for z in prange(voxels.shape[0]):
@@ -126,6 +128,11 @@ def project(voxels, rows, top, left, projections, low, high, mean):  # type: ign
                     least = min(least, block[i])
                     most = max(most, block[i])
                     total += block[i]
+                lowest = 0
+                highest = 0
+                for i in range(64):
+                    lowest += block[i] == least
+                    highest += block[i] == most
                 for g in range(count):
                     s = np.float32(0)
                     for i in range(64):
@@ -136,6 +143,8 @@ def project(voxels, rows, top, left, projections, low, high, mean):  # type: ign
                 low[z, by, bx] = first + least
                 high[z, by, bx] = first + most
                 mean[z, by, bx] = first + total / 64
+                ties[z, by, bx, 0] = lowest
+                ties[z, by, bx, 1] = highest
 
 
 @njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]

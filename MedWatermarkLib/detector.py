@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib import qr
-from MedWatermarkLib.alignment import Alignment, find_alignment
+from MedWatermarkLib.alignment import Alignment, find_alignments
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.modulation import encoded
@@ -25,14 +25,19 @@ from MedWatermarkLib.sites import (
     places,
 )
 from MedWatermarkLib.soft import deviation_of, log_ratios
+from MedWatermarkLib.strength import step_ratio
 from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
 
 Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 FloatRows = npt.NDArray[np.float32]
 
 # Projections looked at before a tag says how many there are.
 _FIRST_LOOK = 4
+# Clipped voxels in a block that a reader may put up with: a display window cuts off more blocks
+# than the error of a few voxels costs.
+_CLIPPED = (0, 4)
 # Weight, in symbols, of what the volume says of the noise against what a slice says of its own.
 _VOLUME_WEIGHT = 100.0
 
@@ -65,7 +70,7 @@ class Extracted:
     slices : tuple of SliceReading
         One for each slice, in the order in which they arrived.
     confidence : float
-        Mean certainty of the message's bits, 0 to 1; of the tag's where no message was read.
+        Mean certainty of the message's bits, 0 to 1; 0 without a tag.
     modules : (n, n) float64 array or None
         The QR code as it was read: how dark each module is, 0 to 1; None without a tag, which
         alone says how large it is.
@@ -96,50 +101,55 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         Called with the share that is done, from 0 to 1.
     """
     progress(0.0)
-    alignment = Alignment()
-    view = _View(voxels, where, alignment)
-    sync = synchronise(view.blocks, where)
-    if sync is None or sync.score < SIGNIFICANT:
+    best = _read_at(voxels, where, Alignment())
+    if best.tag is None:
         progress(0.2)
-        moved = find_alignment(voxels, where)
-        if moved is not None:
-            alignment = moved
-            view = _View(voxels, where, alignment)
-            sync = synchronise(view.blocks, where, alignment.dy, alignment.dx)
-    progress(0.6)
-    nothing = tuple(SliceReading(False, False, 0.0) for _ in voxels)
-    if sync is None or sync.score < SIGNIFICANT:
-        return Extracted(None, None, nothing, 0.0, None, None, (0, 0))
-    extracted = _read(view, sync)
+        for alignment in find_alignments(voxels, where):
+            found = _read_at(voxels, where, alignment)
+            if found.tag is not None:
+                best = found
+                break
     progress(1.0)
-    return extracted
+    return best
+
+
+def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:
+    rows = where.patterns[:_FIRST_LOOK]
+    blocks = Blocks(voxels, rows, alignment.top, alignment.left)
+    bodies = [blocks.body(clipped) for clipped in _CLIPPED]
+    syncs = [synchronise(blocks, b, where, alignment.dy, alignment.dx) for b in bodies]
+    # Blocks more that carry the mark raise the score, and blocks that do not lower it.
+    sync, body = max(zip(syncs, bodies, strict=True), key=lambda s: s[0].score if s[0] else 0.0)
+    if sync is None or sync.score < SIGNIFICANT:
+        nothing = tuple(SliceReading(False, False, 0.0) for _ in voxels)
+        return Extracted(None, None, nothing, 0.0, None, None, (0, 0))
+    return _read(_View(voxels, where, alignment, blocks, body), sync)
 
 
 class _View:
     """The body's blocks of a volume, each with its role and rank."""
 
-    def __init__(self, voxels: Array, where: Sites, alignment: Alignment) -> None:
+    def __init__(
+        self, voxels: Array, where: Sites, alignment: Alignment, blocks: Blocks, body: BoolArray
+    ) -> None:
         self.where = where
         self.alignment = alignment
-        self._voxels = voxels
-        self.blocks = self._look(_FIRST_LOOK)
         self.depth = len(voxels)
-        self._index = np.nonzero(self.blocks.body)
-        z, by, bx = self._index
+        self._voxels = voxels
+        self._blocks = blocks
+        self._index = np.nonzero(body)
+        _, by, bx = self._index
         self._roles = where.roles(by + alignment.dy, bx + alignment.dx)
         self._ranks = where.ranks(by + alignment.dy, bx + alignment.dx)
 
-    def _look(self, width: int) -> Blocks:
-        rows = self.where.patterns[:width]
-        return Blocks(self._voxels, rows, self.alignment.top, self.alignment.left)
-
     def of(self, role: int, width: int) -> tuple[npt.NDArray[np.int64], ...]:
         """Return slice, rank and projections of the blocks of a role."""
-        if width > self.blocks.projections.shape[-1]:
-            self.blocks = self._look(width)
+        if width > self._blocks.projections.shape[-1]:
+            rows, a = self.where.patterns[:width], self.alignment
+            self._blocks = Blocks(self._voxels, rows, a.top, a.left)
         chosen = self._roles == role
         z, by, bx = (axis[chosen] for axis in self._index)
-        return z, self._ranks[chosen], self.blocks.projections[z, by, bx, :width]
+        return z, self._ranks[chosen], self._blocks.projections[z, by, bx, :width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +199,13 @@ def _read(view: _View, sync: Sync) -> Extracted:
             break
     else:
         blank = tuple(SliceReading(False, False, float(c)) for c in certainty[1:])
-        return Extracted(None, None, blank, float(certainty[0]), None, sync.step, origin)
+        return Extracted(None, None, blank, 0.0, None, None, origin)
 
     # Every bit of the tag is known now, and says more of the noise than the pilots could.
     coherence, _ = received.coherence(encoded(tag.to_bytes()))
     deviation = deviation_of(_shrunk(coherence, received))
     density = MESSAGE_PROJECTIONS[tag.density]
-    ratio = np.sqrt(width / density)
+    ratio = step_ratio(density, width)
     received = _received(view, sync, MESSAGE, density, sync.step * ratio, 8 * tag.codewords)
     words = received.words(deviation / ratio)
     symbols = np.bincount(received.slices, minlength=view.depth) * density

@@ -74,10 +74,10 @@ def modulate(
             place = places(ranks[chosen], width, len(word), phases[chosen])
             bits = word[order[place]] ^ scramble[place]
         values = blocks.projections[z[chosen], by[chosen], bx[chosen], :width]
-        levels[chosen, :width] = _levels(values, bits, step(strength, width))
+        levels[chosen, :width] = _levels(values, bits, step(strength, role, width))
     tile = where.roles(*np.mgrid[:TILE, :TILE])
     width_of = np.array([widths[role] for role in range(len(widths))])
-    step_of = [step(strength, int(g)) / LEVELS_PER_STEP / quantum for g in width_of]
+    step_of = [step(strength, r, w) / LEVELS_PER_STEP / quantum for r, w in enumerate(width_of)]
     return Change(
         mask=inside,
         projections=width_of[tile].astype(np.uint8),
@@ -92,7 +92,9 @@ def reach(where: Sites, strength: float) -> float:
     """Return a bound on the change of any voxel, before it is rounded, in units of the voxels."""
     most = np.cumsum(np.abs(where.patterns), axis=0).max(axis=1)
     share = GREATEST_LEVEL / LEVELS_PER_STEP
-    return float(max(share * most[g - 1] * step(strength, g) for g in range(1, PATTERNS + 1)))
+    return float(
+        max(share * most[g - 1] * step(strength, TAG, g) for g in range(2, PATTERNS + 1))
+    )
 
 
 def _levels(values: npt.NDArray[np.float32], bits: Bits, size: float) -> npt.NDArray[np.int8]:

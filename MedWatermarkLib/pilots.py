@@ -11,6 +11,7 @@ from numba import njit, prange
 
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, Sites, pilot_places
+from MedWatermarkLib.strength import step
 
 #: A score that chance alone reaches about once in a hundred unmarked volumes. It only spares the
 #: work of decoding; what is read has to pass a check of its own.
@@ -28,6 +29,7 @@ _SLICES = 32
 _MAX_OF_PHASES = 1.4236, 0.6107
 
 Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -53,12 +55,16 @@ class Sync:
     coherence: FloatArray
 
 
-def synchronise(blocks: Blocks, where: Sites, dy: int = 0, dx: int = 0) -> Sync | None:
+def synchronise(
+    blocks: Blocks, body: BoolArray, where: Sites, dy: int = 0, dx: int = 0
+) -> Sync | None:
     """Look for the pilots.
 
     Parameters
     ----------
     blocks : Blocks
+    body : (z, ny, nx) bool array
+        The blocks to look at.
     where : Sites
     dy, dx : int
         Row and column of the first block on the canonical plane.
@@ -67,7 +73,7 @@ def synchronise(blocks: Blocks, where: Sites, dy: int = 0, dx: int = 0) -> Sync 
     -------
     Sync, or None if there are too few blocks to look at.
     """
-    z, by, bx = np.nonzero(blocks.body)
+    z, by, bx = np.nonzero(body)
     pilot = where.roles(by + dy, bx + dx) == PILOT
     z, by, bx = z[pilot], by[pilot], bx[pilot]
     if len(z) < 4:
@@ -76,7 +82,7 @@ def synchronise(blocks: Blocks, where: Sites, dy: int = 0, dx: int = 0) -> Sync 
     places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
     signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
 
-    depth = len(blocks.body)
+    depth = len(body)
     counts = np.bincount(z, minlength=depth) * _WIDTH
     looked_at = np.zeros(depth, bool)
     looked_at[np.argsort(-counts, kind="stable")[:_SLICES]] = True
@@ -104,7 +110,7 @@ def synchronise(blocks: Blocks, where: Sites, dy: int = 0, dx: int = 0) -> Sync 
 def steps_to_try(values: npt.NDArray[np.float32]) -> FloatArray:
     """Return the steps to try: those of the ladder of strengths, and three between each two."""
     spread = max(float(np.median(np.abs(values))), 1e-12)
-    ladder = 2.0 ** (0.5 * np.log2(12 * 64 / _WIDTH))
+    ladder = step(1.0, PILOT, _WIDTH)
     highest = np.floor(_STEPS_PER_OCTAVE * np.log2(_GREATEST_STEP * spread / ladder))
     rungs = highest - np.arange(_OCTAVES * _STEPS_PER_OCTAVE)
     return np.asarray(ladder * 2.0 ** (rungs / _STEPS_PER_OCTAVE))

@@ -30,6 +30,8 @@ TAG_PROJECTIONS = (2, 3, 4, 8)
 MESSAGE_PROJECTIONS = (2, 3, 4, 6, 8)
 
 _ROLE_BLOCKS = {PILOT: 1, TAG: 5, MESSAGE: 10}
+#: Share of all blocks that serve each role.
+ROLE_SHARE = {role: count / TILE**2 for role, count in _ROLE_BLOCKS.items()}
 _PILOT_BITS = 1 << 12
 
 IntArray = npt.NDArray[np.int64]

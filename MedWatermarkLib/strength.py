@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.dct import AREA
+from MedWatermarkLib.sites import MESSAGE, PILOT, ROLE_SHARE, TAG
 
 #: RMSE in units of the voxels that is never exceeded by default: 1.5 HU on a CT.
 GREATEST_DEFAULT = 1.5
@@ -23,6 +24,15 @@ LEAST_INTEGRAL = 0.6
 # A mark that a reader could not see is no mark: the least share of the range.
 _SPAN_SHARE = 1e-3
 _RUNGS = 16
+# One slice has to yield the tag where a whole volume yields the message, so the tag's blocks (and
+# the pilots', which the tag's steps are read from) change by more than the others, in RMSE.
+_TAG_WEIGHT = 1.08
+_TAG_SHARE = ROLE_SHARE[PILOT] + ROLE_SHARE[TAG]
+_WEIGHT = {
+    PILOT: _TAG_WEIGHT,
+    TAG: _TAG_WEIGHT,
+    MESSAGE: math.sqrt((1 - _TAG_SHARE * _TAG_WEIGHT**2) / ROLE_SHARE[MESSAGE]),
+}
 
 
 def default_strength(
@@ -66,10 +76,15 @@ def rungs_between(least: float, greatest: float) -> npt.NDArray[np.float64]:
     return np.array([rung(number) for number in range(low, high + 1)])
 
 
-def step(strength: float, projections: int) -> float:
-    """Return the lattice step of a block of so many projections.
+def step(strength: float, role: int, projections: int) -> float:
+    """Return the lattice step of a block of a role with so many projections.
 
     A projection moves by up to half a step, evenly spread, so by a variance of step²/12; the
     patterns are orthonormal and a block has 64 voxels.
     """
-    return strength * math.sqrt(12 * AREA / projections)
+    return _WEIGHT[role] * strength * math.sqrt(12 * AREA / projections)
+
+
+def step_ratio(message_projections: int, tag_projections: int) -> float:
+    """Return the step of the message's blocks in steps of the tag's."""
+    return step(1, MESSAGE, message_projections) / step(1, TAG, tag_projections)

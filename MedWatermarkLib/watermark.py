@@ -164,7 +164,7 @@ def embed(
 
     where = sites(key)
     blocks = Blocks(work, where.patterns)
-    inside = blocks.body & ~_excluded(exclude, work.shape)
+    inside = blocks.body() & ~_excluded(exclude, work.shape)
     aim = default_strength(blocks, inside, integral) if strength is None else strength
     aim = rung_below(aim) if aim > 0 else 1.0
     quantum = 1.0 if integral and aim >= LEAST_INTEGRAL / 2 else _quantum(work, aim)
