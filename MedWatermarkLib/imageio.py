@@ -218,8 +218,14 @@ def _in_32_bits(voxels: npt.NDArray[Any], path: Path) -> npt.NDArray[Any]:
 def _write_itk(volume: Volume, path: Path) -> None:
     if path.exists():
         raise ImageWriteError(f"{path} exists already; choose another name.")
-    rescaled = volume.as_rescaled()
-    image = sitk.GetImageFromArray(rescaled.voxels)
+    voxels = volume.as_rescaled().voxels
+    is_nifti = path.name.lower().endswith((".nii", ".nii.gz"))
+    if is_nifti and not np.isfinite(voxels).all():
+        raise ImageWriteError(
+            f"{path} cannot be written: of NIfTI, ITK and others read NaN and infinity as 0. Write "
+            "NRRD (.nrrd)."
+        )
+    image = sitk.GetImageFromArray(voxels)
     image.SetSpacing(volume.spacing)
     image.SetOrigin(volume.origin)
     image.SetDirection(volume.direction)
@@ -228,9 +234,28 @@ def _write_itk(volume: Volume, path: Path) -> None:
             sitk.WriteImage(image, str(folder / path.name), useCompression=True)
         except RuntimeError as error:
             raise ImageWriteError(f"{path} cannot be written: {_last_line(error)}") from error
+        _check_geometry_is_kept(volume, folder / path.name, path)
         # Of .nhdr and .mhd the header is moved last: it names the file with the voxels.
         for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
             os.replace(file, path.with_name(file.name))
+
+
+def _check_geometry_is_kept(volume: Volume, written: Path, path: Path) -> None:
+    """Refuse what the format could not express: ITK's NIfTI straightens sheared axes."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(written))
+    reader.ReadImageInformation()
+    for there, here in (
+        (reader.GetSpacing(), volume.spacing),
+        (reader.GetOrigin(), volume.origin),
+        (reader.GetDirection(), volume.direction),
+    ):
+        # Above the float32 of NIfTI, below what would make another geometry.
+        if not np.allclose(there, here, rtol=1e-6, atol=1e-5):
+            raise ImageWriteError(
+                f"{path} cannot be written: its format cannot hold the directions of the axes. "
+                "Write NRRD (.nrrd)."
+            )
 
 
 def _last_line(error: RuntimeError) -> str:
