@@ -1,0 +1,202 @@
+"""A host for Slicer's scripted modules: ``start()``, then ``load_module(path)``.
+
+MRML, its logics and ``slicer.util`` are Slicer's own, from the wheel ``slicer-core``. The rest
+stands in the files beside this one, each of which names the part of Slicer that it mirrors;
+here are the application, the module manager and what a scripted module's panel lives in.
+"""
+
+import importlib.util
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def start():
+    """Make ``import slicer``, ``qt``, ``ctk`` and ``sitkUtils`` give what they give in Slicer."""
+    if "slicer" in sys.modules and hasattr(sys.modules["slicer"], "app"):
+        return sys.modules["slicer"].app
+    sys.path.insert(0, str(HERE))
+    import slicer
+
+    slicer.__path__.append(str(HERE / "slicer"))
+    slicer.modules = sys.modules["slicer.modules"] = types.ModuleType("slicer.modules")
+    slicer.moduleNames = types.SimpleNamespace()
+
+    slicer.app = _make_application()
+    slicer.mrmlScene = slicer.app.mrmlScene()
+    import dicom_database
+    import mrml_widgets
+
+    slicer.dicomDatabase = dicom_database.ctkDICOMDatabase()
+    slicer.qMRMLWidget = mrml_widgets.qMRMLWidget
+    slicer.qMRMLNodeComboBox = mrml_widgets.qMRMLNodeComboBox
+    slicer.qSlicerScriptedLoadableModuleWidget = _make_module_widget_class()
+    return slicer.app
+
+
+def _make_application():
+    import qt
+    import slicer
+    from PySide6 import QtCore
+
+    # Settings and history are the host's own and go with it.
+    folder = tempfile.TemporaryDirectory()
+    qt.QSettings.setDefaultFormat(qt.QSettings.IniFormat)
+    qt.QSettings.setPath(qt.QSettings.IniFormat, qt.QSettings.UserScope, folder.name)
+
+    class ModuleManager(qt.QObject):
+        """Mirrors ``Base/QTCore/qSlicerModuleManager.cxx``."""
+
+        moduleAboutToBeUnloaded = QtCore.Signal(str)
+
+    class qSlicerApplication(qt.QApplication):
+        """Mirrors ``Base/QTGUI/qSlicerApplication.cxx`` and its base classes."""
+
+        startupCompleted = QtCore.Signal()
+
+        def __init__(self):
+            super().__init__([])
+            self.applicationName = "Slicer"
+            self._settings_folder = folder
+            self._testing = False
+            self._module_manager = ModuleManager()
+            self._scene = _make_scene(slicer)
+            self._subject_hierarchy = _SubjectHierarchyPlugins(slicer, self._scene)
+
+        def mrmlScene(self):
+            return self._scene
+
+        def moduleManager(self):
+            return self._module_manager
+
+        def testingEnabled(self):
+            return self._testing
+
+        def settings(self):
+            return qt.QSettings()
+
+        userSettings = settings
+
+    app = qSlicerApplication()
+    app.main_window = qt.QMainWindow()
+    app.main_window.objectName = "qSlicerMainWindow"
+    return app
+
+
+def _make_scene(slicer):
+    """Mirrors what ``vtkSlicerApplicationLogic`` puts into the application's scene: its colors."""
+    scene = slicer.vtkMRMLScene()
+    scene.color_logic = slicer.vtkMRMLColorLogic()
+    scene.color_logic.SetMRMLScene(scene)
+    return scene
+
+
+class _SubjectHierarchyPlugins:
+    """Gives each displayable node its place in the subject hierarchy.
+
+    Mirrors ``Modules/Loadable/SubjectHierarchy/Widgets/qSlicerSubjectHierarchyPluginLogic.cxx``.
+    """
+
+    def __init__(self, slicer, scene):
+        import vtk
+
+        self._slicer = slicer
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def on_node_added(caller, event, node):
+            if node.IsA("vtkMRMLDisplayableNode") and not node.GetHideFromEditors():
+                hierarchy = self._hierarchy(scene)
+                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def on_node_about_to_be_removed(caller, event, node):
+            if scene.IsClosing() or node.IsA("vtkMRMLSubjectHierarchyNode"):
+                return
+            item = self._hierarchy(scene).GetItemByDataNode(node)
+            if item:
+                self._hierarchy(scene).RemoveItem(item, False, False)
+
+        scene.AddObserver(scene.NodeAddedEvent, on_node_added)
+        scene.AddObserver(scene.NodeAboutToBeRemovedEvent, on_node_about_to_be_removed)
+        scene.AddObserver(scene.EndCloseEvent, lambda caller, event: self._hierarchy(scene))
+        self._hierarchy(scene)
+
+    def _hierarchy(self, scene):
+        return self._slicer.vtkMRMLSubjectHierarchyNode.ResolveSubjectHierarchy(scene)
+
+
+def _make_module_widget_class():
+    import qt
+    import slicer
+
+    class qSlicerScriptedLoadableModuleWidget(slicer.qMRMLWidget):
+        """Mirrors ``Base/QTGUI/qSlicerScriptedLoadableModuleWidget.cxx`` and its base class."""
+
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+            self.isEntered = False
+            qt.QVBoxLayout(self)
+            self.setMRMLScene(slicer.mrmlScene)
+            self._instantiate()
+            self.setup()
+
+        def _instantiate(self):
+            python_module = sys.modules[self.module.name]
+            self._self = getattr(python_module, f"{self.module.name}Widget")(self)
+            setattr(slicer.modules, f"{self.module.name}Widget", self._self)
+
+        def self(self):
+            return self._self
+
+        def setup(self):
+            self._self.setup()
+
+        def enter(self):
+            self.isEntered = True
+            self._self.enter()
+
+        def exit(self):
+            self.isEntered = False
+            self._self.exit()
+
+        def reload(self):
+            self._instantiate()
+            self.setup()
+
+    return qSlicerScriptedLoadableModuleWidget
+
+
+class ScriptedLoadableModule:
+    """Mirrors ``Base/QTGUI/qSlicerScriptedLoadableModule.cxx``: a file that is a module."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.name = Path(path).stem
+        self.icon = None
+        self._widget = None
+
+    def widgetRepresentation(self):
+        import slicer
+
+        if self._widget is None:
+            self._widget = slicer.qSlicerScriptedLoadableModuleWidget(self)
+        return self._widget
+
+
+def load_module(path):
+    """Load a scripted module as Slicer does at its start; returns what ``slicer.modules`` holds."""
+    import slicer
+
+    module = ScriptedLoadableModule(path)
+    spec = importlib.util.spec_from_file_location(module.name, path)
+    sys.modules[module.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[module.name])
+    instance = getattr(sys.modules[module.name], module.name)(module)
+    setattr(slicer.modules, module.name.lower(), module)
+    setattr(slicer.modules, f"{module.name}Instance", instance)
+    setattr(slicer.moduleNames, module.name, module.name)
+    return module

@@ -1,0 +1,52 @@
+"""Packages that a module needs; mirrors Slicer's ``Base/Python/slicer/packaging.py``."""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import slicer
+from packaging.requirements import Requirement
+
+
+def load_requirements(path):
+    lines = (line.strip() for line in Path(path).read_text().splitlines())
+    return [Requirement(line) for line in lines if line and line[0] not in "#-"]
+
+
+def pip_check(req):
+    """Whether all the requirements are installed, those of their extras included."""
+    if isinstance(req, list):
+        return all(pip_check(each) for each in req)
+    req = Requirement(str(req))
+    if req.marker and not req.marker.evaluate():
+        return True
+    try:
+        if version(req.name) not in req.specifier:
+            return False
+    except PackageNotFoundError:
+        return False
+    return all(
+        pip_check(str(needed).partition(";")[0])
+        for extra in req.extras
+        for needed in map(Requirement, requires(req.name) or ())
+        if needed.marker and needed.marker.evaluate({"extra": extra})
+    )
+
+
+def pip_ensure(requirements, requester=None, prompt_install=True, **ignored):
+    """Install what is missing, after asking."""
+    missing = [str(req) for req in requirements if not pip_check(req)]
+    if not missing or slicer.app.testingEnabled():
+        return
+    if prompt_install and not slicer.util.confirmOkCancelDisplay(
+        f"{requester} needs these Python packages: {', '.join(missing)}. Install them?"
+    ):
+        raise RuntimeError("User declined installation of required packages")
+    pip_install(missing)
+
+
+def pip_install(requirements, **ignored):
+    if isinstance(requirements, str):
+        requirements = requirements.split()
+    subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
