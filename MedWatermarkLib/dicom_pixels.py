@@ -167,8 +167,11 @@ def check_is_monochrome(instance: Dataset, name: str) -> None:
 
 def _decode(instance: Dataset) -> npt.NDArray[Any]:
     syntax = transfer_syntax(instance)
-    # Decoders of lossy JPEG differ by a grey value or so, and with them the hash: always the same.
-    plugin = "pylibjpeg" if is_encapsulated(instance) and syntax != RLELossless else ""
+    plugin = ""
+    if is_encapsulated(instance):
+        # Decoders of lossy JPEG differ by a grey value or so, and with them the hash: always the
+        # same ones, whatever else is installed.
+        plugin = "pydicom" if syntax == RLELossless else "pylibjpeg"
     # The words are wanted with their unused bits: writing keeps those.
     options: Any = {"correct_unused_bits": False}
     words, _ = get_decoder(syntax).as_array(instance, raw=True, decoding_plugin=plugin, **options)

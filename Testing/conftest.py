@@ -109,7 +109,7 @@ def make_series(tmp_path: Path) -> MakeSeries:
                 edit(instance, index)
             instance.file_meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
             # Written against the order of the slices, so that the names do not give it away.
-            instance.save_as(place / f"{99 - index:02d}", enforce_file_format=True)
+            pydicom.dcmwrite(place / f"{99 - index:02d}", instance, enforce_file_format=True)
         return place
 
     return make

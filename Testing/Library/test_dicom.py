@@ -23,6 +23,8 @@ from MedWatermarkLib.volume import Volume, image_hash
 
 VOXELS = np.random.default_rng(3).integers(-1000, 2000, (4, 64, 64)).astype(np.int16)
 
+PLUGINS = {RLELossless: "pydicom", JPEG2000Lossless: "pylibjpeg"}
+
 
 @pytest.fixture(autouse=True)
 def _warnings_are_errors():
@@ -382,7 +384,9 @@ def test_series_that_itk_compressed_are_read(tmp_path, compressor):
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 def test_series_that_pydicom_compressed_are_read(make_series, syntax):
-    folder = make_series(VOXELS, lambda instance, _: instance.compress(syntax))
+    folder = make_series(
+        VOXELS, lambda instance, _: instance.compress(syntax, encoding_plugin=PLUGINS[syntax])
+    )
     np.testing.assert_array_equal(read_volume(folder).voxels, VOXELS)
 
 
