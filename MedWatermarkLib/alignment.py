@@ -108,7 +108,7 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     return sorted(found, key=lambda alignment: -found[alignment])[:_FOUND]
 
 
-@njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True)
 def _comb(values, steps):  # type: ignore[no-untyped-def]
     """Score how near projections lie to a quarter above or below the multiples of each step."""
     scores = np.empty(steps.size)
@@ -147,9 +147,10 @@ def _place(blocks: Blocks, where: Sites, step: float) -> tuple[float, int, int]:
     for layer in seen:
         product = np.einsum("yxg,pyxg->pyx", layer.conj(), templates)
         total += scipy.fft.irfft2(product, s=(size, size), axes=(1, 2), workers=-1).max(axis=0)
-    dy, dx = np.unravel_index(int(total.argmax()), total.shape)
-    score = float(total[dy, dx] / np.sqrt(max(float((waves**2).sum()), 1e-9)))
-    return score, *(int(d) if d < _PLANE else int(d) - size for d in (dy, dx))
+    best = int(total.argmax())
+    score = float(total.flat[best] / np.sqrt(max(float((waves**2).sum()), 1e-9)))
+    dy, dx = (d if d < _PLANE else d - size for d in divmod(best, size))
+    return score, dy, dx
 
 
 def _templates(where: Sites, size: int) -> npt.NDArray[np.complexfloating[Any, Any]]:

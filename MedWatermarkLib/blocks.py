@@ -89,9 +89,7 @@ class Blocks:
         values = np.empty((*grid, len(table)), np.float32)
         self.low, self.high, self._mean = (np.empty(grid) for _ in range(3))
         self._ties = np.empty((*grid, 2), np.uint8)
-        project(
-            voxels, table, top, left, values, self.low, self.high, self._mean, self._ties
-        )
+        project(voxels, table, top, left, values, self.low, self.high, self._mean, self._ties)
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
 

@@ -69,7 +69,5 @@ class Change:
         blocks = np.stack([z, by * BLOCK, bx * BLOCK], 1).astype(np.int32)
         steps = self.steps[by % TILE, bx % TILE]
         squares, greatest = np.zeros(len(z), np.int64), np.zeros(len(z), np.int64)
-        shift(
-            voxels, blocks, self.levels, steps, self.rows, self.quantum, sign, squares, greatest
-        )
+        shift(voxels, blocks, self.levels, steps, self.rows, self.quantum, sign, squares, greatest)
         return squares, greatest

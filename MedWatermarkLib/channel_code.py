@@ -46,7 +46,7 @@ def _trellis() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 _FOLLOWING, _PARITY = _trellis()
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _s_random(size, spread, seed):  # type: ignore[no-untyped-def]
     """Return an S-random permutation, or one with -1 at its end where the spread is too great."""
     pool = np.arange(size)
@@ -79,7 +79,7 @@ def _s_random(size, spread, seed):  # type: ignore[no-untyped-def]
     return chosen
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _convolve(bits, following, parity, first, second, tail):  # type: ignore[no-untyped-def]
     """Encode one constituent: parities of the bits, then the tail that drives the state to 0."""
     state = 0
@@ -95,7 +95,7 @@ def _convolve(bits, following, parity, first, second, tail):  # type: ignore[no-
         state = following[state, bit]
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _map_pass(systematic, first, second, following, parity, alpha, extrinsic):  # type: ignore[no-untyped-def]
     """One max-log-MAP pass; `extrinsic` is what the parities say of each bit."""
     steps = systematic.size
@@ -148,7 +148,7 @@ def _map_pass(systematic, first, second, following, parity, alpha, extrinsic):  
         extrinsic[t] = one - zero
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _decode(llr, order, following, parity, iterations, posterior):  # type: ignore[no-untyped-def]
     """Iterate the two passes until the bits rest, and write the posterior log ratios."""
     size = order.size
@@ -188,7 +188,7 @@ def _decode(llr, order, following, parity, iterations, posterior):  # type: igno
             break
 
 
-@njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, parallel=True)
 def _decode_all(llrs, order, following, parity, iterations, posteriors):  # type: ignore[no-untyped-def]
     for n in prange(llrs.shape[0]):
         _decode(llrs[n], order, following, parity, iterations, posteriors[n])

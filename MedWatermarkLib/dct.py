@@ -90,7 +90,7 @@ def noise_pattern() -> npt.NDArray[np.float64]:
     return basis(*_NOISE_FREQUENCY)
 
 
-@njit(parallel=True, cache=True, fastmath={"reassoc", "nsz", "contract"})  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
 def project(voxels, rows, top, left, projections, low, high, mean, ties):  # type: ignore[no-untyped-def]
     """Project every whole block on the patterns and note its extremes and mean.
 
@@ -139,7 +139,7 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
                         s += block[i] * rows[g, i]
                     projections[z, by, bx, g] = s
                 if not np.isfinite(total):
-                    first = np.nan
+                    first = np.float64(np.nan)
                 low[z, by, bx] = first + least
                 high[z, by, bx] = first + most
                 mean[z, by, bx] = first + total / 64
@@ -147,7 +147,7 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
                 ties[z, by, bx, 1] = highest
 
 
-@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True)
 def shift(voxels, blocks, levels, steps, rows, quantum, sign, squares, greatest):  # type: ignore[no-untyped-def]
     """Add a change of whole quanta to blocks, in place; with the other sign, take it back.
 

@@ -171,13 +171,13 @@ class _Received:
         sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
 
-    def coherence(self, word: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """Return each slice's mean correlation with a known code word, and its symbols."""
+    def coherence(self, word: npt.NDArray[np.uint8]) -> FloatArray:
+        """Return each slice's mean correlation with a known code word."""
         signs = 2.0 * (word[self.places] ^ self.scramble) - 1
         waves = (np.sin(2 * np.pi * self.phase) * signs).sum(axis=1)
         counts = np.bincount(self.slices, minlength=self.depth) * float(self.phase.shape[1])
         sums = np.bincount(self.slices, waves, self.depth)
-        return sums / np.maximum(counts, 1), counts
+        return np.asarray(sums / np.maximum(counts, 1))
 
 
 def _received(view: _View, sync: Sync, role: int, width: int, step: float, bits: int) -> _Received:
@@ -202,7 +202,7 @@ def _read(view: _View, sync: Sync) -> Extracted:
         return Extracted(None, None, blank, 0.0, None, None, origin)
 
     # Every bit of the tag is known now, and says more of the noise than the pilots could.
-    coherence, _ = received.coherence(encoded(tag.to_bytes()))
+    coherence = received.coherence(encoded(tag.to_bytes()))
     deviation = deviation_of(_shrunk(coherence, received))
     density = MESSAGE_PROJECTIONS[tag.density]
     ratio = step_ratio(density, width)

@@ -92,9 +92,7 @@ def reach(where: Sites, strength: float) -> float:
     """Return a bound on the change of any voxel, before it is rounded, in units of the voxels."""
     most = np.cumsum(np.abs(where.patterns), axis=0).max(axis=1)
     share = GREATEST_LEVEL / LEVELS_PER_STEP
-    return float(
-        max(share * most[g - 1] * step(strength, TAG, g) for g in range(2, PATTERNS + 1))
-    )
+    return float(max(share * most[g - 1] * step(strength, TAG, g) for g in range(2, PATTERNS + 1)))
 
 
 def _levels(values: npt.NDArray[np.float32], bits: Bits, size: float) -> npt.NDArray[np.int8]:
@@ -107,4 +105,4 @@ def _levels(values: npt.NDArray[np.float32], bits: Bits, size: float) -> npt.NDA
     away -= np.rint(away)
     # Of the sixteen intervals of half a step's reach, the middles are odd sixteenths.
     eighths = np.clip(np.floor(away * (LEVELS_PER_STEP // 2)), -4, 3)
-    return (2 * eighths + 1).astype(np.int8)
+    return np.asarray(2 * eighths + 1, np.int8)

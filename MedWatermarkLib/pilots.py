@@ -1,4 +1,4 @@
-"""The pilots: bits known from the key alone, which tell step, phases and noise of a marked volume."""
+"""The pilots: bits known from the key alone, which tell a mark's step, phases and noise."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def steps_to_try(values: npt.NDArray[np.float32]) -> FloatArray:
     return np.asarray(ladder * 2.0 ** (rungs / _STEPS_PER_OCTAVE))
 
 
-@njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True)
 def _correlate(values, slices, signs, steps, depth):  # type: ignore[no-untyped-def]
     """Sum sin(2 pi value / step) times the pilots' signs, for each step, slice and phase."""
     sums = np.zeros((steps.size, depth, 8), np.float64)
@@ -146,11 +146,12 @@ def _scores(sums: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
 
 def _in_order(sums: FloatArray, present: npt.NDArray[np.int64]) -> FloatArray:
     """Add up slices whose phases count on, or back, from any start: 16 ways."""
-    ways = []
     slices = np.arange(len(present))
-    for direction in (1, -1):
-        for start in range(PHASES):
-            ways.append(sums[:, slices, (start + direction * present) % PHASES].sum(axis=1))
+    ways = [
+        sums[:, slices, (start + direction * present) % PHASES].sum(axis=1)
+        for direction in (1, -1)
+        for start in range(PHASES)
+    ]
     return np.stack(ways, 1)
 
 

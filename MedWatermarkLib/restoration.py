@@ -47,6 +47,8 @@ class Restoration:
     corrections : (m, 2) int64 array
         Flat index of a float voxel, and what to add to its bits, read as an integer, once the
         change was taken out.
+    slope, intercept : (z,) float64 arrays
+        Rescale of each slice of the scan, for copies that were exported in rescaled units.
     """
 
     shape: tuple[int, int, int]
@@ -55,6 +57,8 @@ class Restoration:
     original: bytes
     marked: bytes
     corrections: npt.NDArray[np.int64]
+    slope: npt.NDArray[np.float64]
+    intercept: npt.NDArray[np.float64]
 
     def to_bytes(self) -> bytes:
         """Return the record as one sealed-off string of bytes with a check at its end."""
@@ -72,6 +76,8 @@ class Restoration:
                 "mask": zlib.compress(np.packbits(change.mask).tobytes()),
                 "levels": _packed(change.levels[change.used()]),
                 "corrections": _compressed(self.corrections),
+                "slope": _run_lengths(self.slope),
+                "intercept": _run_lengths(self.intercept),
             }
         )
         return _MAGIC + body + zlib.crc32(body).to_bytes(4, "big")
@@ -119,6 +125,8 @@ class Restoration:
             original=fields["original"],
             marked=fields["marked"],
             corrections=_decompressed(fields["corrections"]),
+            slope=_repeated(fields["slope"]),
+            intercept=_repeated(fields["intercept"]),
         )
 
 
@@ -158,7 +166,7 @@ def _packed(levels: npt.NDArray[np.int8]) -> bytes:
 def _unpacked(data: bytes, count: int) -> npt.NDArray[np.int8]:
     bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * LEVEL_BITS)
     codes = np.packbits(bits.reshape(-1, LEVEL_BITS), axis=1)[:, 0] >> (8 - LEVEL_BITS)
-    return (2 * codes.astype(np.int8) - GREATEST_LEVEL).astype(np.int8)
+    return np.asarray(2 * codes.astype(np.int8) - GREATEST_LEVEL, np.int8)
 
 
 def _compressed(corrections: npt.NDArray[np.int64]) -> bytes:
@@ -172,3 +180,13 @@ def _decompressed(data: bytes) -> npt.NDArray[np.int64]:
     planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(8, -1)
     gaps, differences = np.ascontiguousarray(planes.T).view("<i8").reshape(2, -1)
     return np.stack([np.cumsum(gaps), differences], 1).astype(np.int64)
+
+
+def _run_lengths(values: npt.NDArray[np.float64]) -> list[list[float]]:
+    starts = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
+    lengths = np.diff(starts, append=len(values))
+    return [[float(values[i]), int(n)] for i, n in zip(starts, lengths, strict=True)]
+
+
+def _repeated(runs: list[list[float]]) -> npt.NDArray[np.float64]:
+    return np.concatenate([np.full(int(n), value, np.float64) for value, n in runs])

@@ -32,7 +32,8 @@ MESSAGE_PROJECTIONS = (2, 3, 4, 6, 8)
 _ROLE_BLOCKS = {PILOT: 1, TAG: 5, MESSAGE: 10}
 #: Share of all blocks that serve each role.
 ROLE_SHARE = {role: count / TILE**2 for role, count in _ROLE_BLOCKS.items()}
-_PILOT_BITS = 1 << 12
+# Enough that no two places of a slice of 2,048 voxels a side share a bit.
+_PILOT_BITS = 1 << 16
 
 IntArray = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]

@@ -58,7 +58,7 @@ def log_ratios(
     return ratios
 
 
-@njit(parallel=True, cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, fastmath=True)
 def _soften(phase, slices, tables, unmarked, ratios):  # type: ignore[no-untyped-def]
     width = phase.shape[1]
     for n in prange(phase.shape[0]):

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.blocks import Blocks
-from MedWatermarkLib.dct import AREA
+from MedWatermarkLib.blocks import Blocks, working_copy
+from MedWatermarkLib.dct import AREA, PATTERNS, patterns
 from MedWatermarkLib.sites import MESSAGE, PILOT, ROLE_SHARE, TAG
 
 #: RMSE in units of the voxels that is never exceeded by default: 1.5 HU on a CT.
@@ -35,9 +35,7 @@ _WEIGHT = {
 }
 
 
-def default_strength(
-    blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool
-) -> float:
+def default_strength(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
     """Return the RMSE to aim at where nobody says: 0.3 of the noise, but at most 1.5.
 
     Noise that a scanner has smoothed away says little: a range of a thousand values and more, as
@@ -55,8 +53,28 @@ def default_strength(
     -------
     float, in units of the voxels.
     """
-    wanted = max(NOISE_SHARE * blocks.noise(inside), _SPAN_SHARE * blocks.span(inside))
-    return min(max(wanted, LEAST_INTEGRAL if integral else 0.0), GREATEST_DEFAULT)
+    return min(_by_noise(blocks, inside, integral), GREATEST_DEFAULT)
+
+
+def noise_strength(voxels: npt.ArrayLike) -> float:
+    """Return 0.3 of the noise of a volume, however great: the default where the modality is known.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+
+    Returns
+    -------
+    float, in units of the voxels; at least what the mark needs to show.
+
+    Raises
+    ------
+    WatermarkError
+        If the array is not a volume of numbers.
+    """
+    array = np.asarray(voxels)
+    blocks = Blocks(working_copy(array), patterns(np.ones(PATTERNS))[:0])
+    return _by_noise(blocks, blocks.body(), array.dtype.kind in "iu")
 
 
 def rung_below(strength: float) -> float:
@@ -74,6 +92,11 @@ def rungs_between(least: float, greatest: float) -> npt.NDArray[np.float64]:
     low = math.floor(_RUNGS * math.log2(least))
     high = math.ceil(_RUNGS * math.log2(greatest))
     return np.array([rung(number) for number in range(low, high + 1)])
+
+
+def _by_noise(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
+    wanted = max(NOISE_SHARE * blocks.noise(inside), _SPAN_SHARE * blocks.span(inside))
+    return max(wanted, LEAST_INTEGRAL if integral else 0.0)
 
 
 def step(strength: float, role: int, projections: int) -> float:

@@ -1,4 +1,4 @@
-"""The tag: a few bytes that ride in every slice and say which message, and which copy, it carries."""
+"""The tag: a few bytes in every slice that say which message, and which copy, it carries."""
 
 from __future__ import annotations
 

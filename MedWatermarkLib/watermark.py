@@ -177,9 +177,7 @@ def embed(
         raise MessageDoesNotFitError(int(inside.sum()), len(codewords), room.greatest_message())
     density = MESSAGE_PROJECTIONS.index(plan.message)
     tag = Tag(message_id(message), copy, len(codewords), density)
-    change = modulate(
-        blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum
-    )
+    change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
     marked = work.copy()
     squares, greatest = change.apply(marked, 1)
     result = np.ascontiguousarray(marked, original.dtype)
@@ -190,6 +188,8 @@ def embed(
         original=digest(original),
         marked=digest(result),
         corrections=_corrections(change, marked, work),
+        slope=np.ones(len(work)),
+        intercept=np.zeros(len(work)),
     )
     return Embedded(
         voxels=result,
@@ -290,9 +290,7 @@ def _check_strength(strength: float, integers: bool) -> None:
 
 
 def _is_integral(work: Array) -> bool:
-    return all(
-        bool(np.all((layer == np.rint(layer)) | ~np.isfinite(layer))) for layer in work
-    )
+    return all(bool(np.all((layer == np.rint(layer)) | ~np.isfinite(layer))) for layer in work)
 
 
 def _quantum(work: Array, strength: float) -> float:
@@ -315,12 +313,6 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     if dtype.kind == "f":
         return -np.inf, np.inf
     return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
-
-
-def _reach(where: Sites, strength: float) -> float:
-    """Return a bound on the change of any voxel, before rounding."""
-    per_step = GREATEST_LEVEL / LEVELS_PER_STEP * np.cumsum(np.abs(where.patterns), axis=0).max(1)
-    return float(max(per_step[g - 1] * step(strength, g) for g in range(1, PATTERNS + 1)))
 
 
 def _clear(
