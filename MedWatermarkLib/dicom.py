@@ -30,7 +30,7 @@ from MedWatermarkLib.slice_grid import (
     largest_group,
     regular_grid,
 )
-from MedWatermarkLib.volume import Volume
+from MedWatermarkLib.volume import Volume, VolumeError
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,11 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     ImageReadWarning
         If images were left out, or something of the geometry was dropped or assumed.
     """
-    with discreet_pydicom():
-        volume, remarks = _read(path, series_uid)
+    try:
+        with discreet_pydicom():
+            volume, remarks = _read(path, series_uid)
+    except VolumeError as error:
+        raise ImageReadError(f"{path} holds no scan: {error}") from error
     for remark in remarks:
         warnings.warn(ImageReadWarning(f"{path}: {remark}."), stacklevel=3)
     return volume

@@ -185,6 +185,11 @@ def _check_bits(instance: Dataset, name: str) -> None:
         raise ImageReadError(
             f"{name} stores {stored} of {allocated} bits for a pixel; a scan has 8, 16 or 32 bits."
         )
+    if allocated == 32 and transfer_syntax(instance) == ExplicitVRBigEndian:
+        raise ImageReadError(
+            f"{name} has 32-bit pixels in the retired big-endian syntax, in which programs "
+            "disagree about the order of their bytes; convert it first."
+        )
     if high is not None and high != stored - 1:
         # Against PS3.5 section 8.1.1, and nothing readers agree on.
         raise ImageReadError(

@@ -179,6 +179,11 @@ def regular_grid(frames: Sequence[Frame]) -> Grid:
         remarks.append("the slices tell no position; a distance of 1 mm is assumed")
     elif len(frames) > 1:
         positions = np.array([frame.position for frame in frames])
+        if np.diff(positions @ axes[:, 2]).min() < _SAME_PLACE:
+            raise ImageReadError(
+                f"The images of {first.path.parent} do not lie one above the other; a stack of "
+                "slices is needed."
+            )
         step = float(np.linalg.norm(positions[-1] - positions[0])) / (len(frames) - 1)
         remarks += _irregularities(positions, axes[:, 2], step)
     origin = first.position or (0.0, 0.0, 0.0)

@@ -209,7 +209,7 @@ def matches_hash(volume: Volume, digest: bytes) -> bool:
 
     Where a number of the geometry lies so close to a rounding edge that the float32 of a NIfTI
     header can have carried it across, both sides are tried: 2**-21 of the number (but at least
-    2**-21 mm, or 2**-21 in the direction), which is four units in the last place of a float32 for
+    2**-21 mm, or 2**-21 in the direction), which is two units in the last place of a float32 for
     each of the two scans compared. There are 15 numbers, so at most 2**15 hashes of 120 bytes.
 
     Parameters

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
     JPEG2000Lossless,
     RLELossless,
     generate_uid,
@@ -195,6 +196,14 @@ def test_different_images_of_one_place_are_refused_in_words(make_series):
         read_volume(make_series(VOXELS, second_echo))
 
 
+def test_images_beside_each_other_are_refused_in_words(make_series):
+    def move_sideways(instance, index):
+        instance.ImagePositionPatient = [50.0 * index, 0, 0]
+
+    with pytest.raises(ImageReadError, match="do not lie one above the other"):
+        read_volume(make_series(VOXELS, move_sideways))
+
+
 def test_missing_slices_are_said(make_series):
     def leave_a_gap(instance, index):
         if index == 3:
@@ -339,6 +348,22 @@ def test_colour_and_odd_bits_are_refused_in_words(make_series, pydicom_file):
 
     with pytest.raises(ImageReadError, match="end at bit 15"):
         read_volume(make_series(VOXELS, store))
+
+
+def test_32_bits_in_big_endian_are_refused_in_words(make_series):
+    def encode(instance, _):
+        instance.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+
+    with pytest.raises(ImageReadError, match="retired big-endian"):
+        read_volume(make_series(VOXELS.astype(np.int32), encode))
+
+
+def test_a_rescale_that_is_no_number_is_refused_in_words(make_series):
+    def spoil(instance, _):
+        instance.add_new("RescaleSlope", "DS", "1e999")
+
+    with pytest.raises(ImageReadError, match="slope of a slice is not a finite number"):
+        read_volume(make_series(VOXELS, spoil))
 
 
 def test_window_and_modality_are_read(make_series):
