@@ -309,7 +309,6 @@ def _save(instance: Dataset, path: Path) -> None:
         instance.file_meta = FileMetaDataset()
     meta = instance.file_meta
     meta.TransferSyntaxUID = transfer_syntax(instance)
-    meta.MediaStorageSOPInstanceUID = instance.SOPInstanceUID
     for keyword in ("ImplementationClassUID", "ImplementationVersionName"):
         if keyword in meta:  # of who wrote the source; pydicom fills in its own
             delattr(meta, keyword)

@@ -343,9 +343,9 @@ def _stacked(frame: Frame) -> Frame:
 
 def _is_plane(orientation: tuple[float, ...]) -> bool:
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    return bool(
-        np.allclose([row @ row, column @ column], 1, atol=0.02) and abs(row @ column) < 0.02
-    )
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    # GDCM, and so ITK, takes axes further from a right angle for axial ones, without an error.
+    return bool(np.allclose(lengths, 1, atol=0.1) and abs(row @ column) < 1e-3)
 
 
 def _number(value: Any) -> float | None:

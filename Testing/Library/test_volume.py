@@ -174,6 +174,8 @@ def test_minus_zero_hashes_as_zero_beside_integers_and_fractions():
         plus = np.array([[[0.0, other]]])
         minus = np.array([[[-0.0, other]]])
         assert image_hash(Volume(plus)) == image_hash(Volume(minus))
+        # Where nothing positive is added on the way.
+        assert image_hash(Volume(plus)) == image_hash(Volume(minus, intercept=np.array([-0.0])))
 
 
 def test_every_nan_hashes_alike():
@@ -184,6 +186,7 @@ def test_every_nan_hashes_alike():
 def test_integral_values_past_the_exact_range_of_float64_hash_as_floats():
     great = Volume(np.array([[[2**30]]], np.int32), slope=np.array([2.0**40]))
     assert image_hash(great) == image_hash(Volume(np.array([[[2.0**70]]])))
+    assert image_hash(great) != image_hash(Volume(np.array([[[2.0**71]]])))
 
 
 @pytest.mark.parametrize("spacing", [0.9375, 0.4375, 0.3125, 1.0005])
