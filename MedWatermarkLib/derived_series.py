@@ -75,9 +75,12 @@ def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
         files[one.path].append((one.frame, index))
     try:
         uids = _NewUIDs(list(files))
+        extremes = volume.voxels.min(), volume.voxels.max()
         for number, (path, frames) in enumerate(files.items(), start=1):
             instance = read_instance(path)
-            _replace_pixels(instance, volume, path, [index for _, index in sorted(frames)])
+            indices = [index for _, index in sorted(frames)]
+            _replace_pixels(instance, volume, path, indices)
+            _correct_extremes(instance, volume.voxels[indices], extremes)
             uids.renew(instance, path)
             _describe(instance, description or _DEFAULT_DESCRIPTION)
             _save(instance, folder / f"{number:05d}.dcm")
@@ -159,8 +162,6 @@ def _replace_pixels(instance: Dataset, volume: Volume, path: Path, indices: list
         _check_storable(volume, index, words, instance)
     written = words_with_values(volume.voxels[indices], words, instance)
     _set_pixel_data(instance, written)
-    if words.dtype.kind != "f":
-        _correct_extremes(instance, volume, volume.voxels[indices])
 
 
 def _check_storable(volume: Volume, index: int, words: npt.NDArray[Any], instance: Dataset) -> None:
@@ -203,22 +204,21 @@ def _set_pixel_data(instance: Dataset, words: npt.NDArray[Any]) -> None:
     instance[keyword] = DataElement(keyword, vr, stored)
 
 
-def _correct_extremes(instance: Dataset, volume: Volume, values: npt.NDArray[Any]) -> None:
-    """Correct what the instance says of its least and greatest stored values, if it does."""
-    vr, low, high = (
-        ("SS", -(1 << 15), (1 << 15) - 1)
-        if instance.PixelRepresentation
-        else (
-            "US",
-            0,
-            (1 << 16) - 1,
-        )
-    )
+def _correct_extremes(
+    instance: Dataset, values: npt.NDArray[Any], extremes: tuple[Any, Any]
+) -> None:
+    """Correct what the instance says of its least and greatest stored values, if it does.
+
+    `values` are those of the instance, `extremes` those of the series.
+    """
+    vr, low, high = "US", 0, (1 << 16) - 1
+    if instance.get("PixelRepresentation"):
+        vr, low, high = "SS", -(1 << 15), (1 << 15) - 1
     for keyword, extreme in (
         ("SmallestImagePixelValue", values.min()),
         ("LargestImagePixelValue", values.max()),
-        ("SmallestPixelValueInSeries", volume.voxels.min()),
-        ("LargestPixelValueInSeries", volume.voxels.max()),
+        ("SmallestPixelValueInSeries", extremes[0]),
+        ("LargestPixelValueInSeries", extremes[1]),
     ):
         if keyword not in instance:
             continue
