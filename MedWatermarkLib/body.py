@@ -22,8 +22,13 @@ _CORNERS[1] = True
 
 # Air is a class whose mean lies in the lowest third of the way from the floor to tissue.
 _AIR_SHARE = 0.35
+# A block is solid above this share of the way from air to tissue: halfway, and a little more since
+# the edges, which are neither, draw the mean of tissue down.
+_SOLID_SHARE = 0.55
 # Gas in lungs and sinuses counts as patient where it holds at least this share of tissue.
 _GAS_SHARE = 0.1
+# Air from outside reaches a block that has a voxel below this share, and its neighbours.
+_WALL_SHARE = 0.25
 # A couch or a headrest is a thin thing: solid parts smaller than this share of the greatest go.
 _PART_SHARE = 0.1
 # Nothing physical lies below the -1024 HU of a vacuum, stored with an offset or without one; what
@@ -71,9 +76,11 @@ def body_blocks(
     air, tissue = _air_and_tissue(low[body], mean[body])
     if air is None:
         return body
-    solid = _without_small_parts(body & (low > (air + tissue) / 2))
-    gas = air + _GAS_SHARE * (tissue - air)
-    return np.asarray(solid | (_filled(solid) & body & (mean > gas)))
+    gap = tissue - air
+    solid = _without_small_parts(body & (low > air + _SOLID_SHARE * gap))
+    # What is not solid belongs to the patient where air does not reach it from outside.
+    closed_in = _filled(solid) & ~_reached(~(low > air + _WALL_SHARE * gap))
+    return np.asarray(solid | (body & closed_in & (mean > air + _GAS_SHARE * gap)))
 
 
 def _padding(flat: FloatArray) -> FloatArray:
@@ -83,6 +90,9 @@ def _padding(flat: FloatArray) -> FloatArray:
 
 
 def _air_and_tissue(low: FloatArray, mean: FloatArray) -> tuple[float | None, float]:
+    lowest, highest = float(mean.min()), float(mean.max())
+    if highest - lowest <= _BINS * np.spacing(max(-lowest, highest)):
+        return None, highest
     counts, edges = np.histogram(mean, _BINS)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)[:-1]
@@ -109,9 +119,20 @@ def _without_small_parts(solid: BoolArray) -> BoolArray:
 def _filled(solid: BoolArray) -> BoolArray:
     """Close gaps of a block or two, then fill what is enclosed, slice by slice."""
     padded = np.pad(solid, ((0, 0), (2, 2), (2, 2)))
-    closed = ndimage.binary_closing(padded, _CORNERS)
-    outside, count = ndimage.label(~closed, _FACES)
-    # The rim of every slice is outside; each has a label of its own, since slices do not touch.
-    reaches_rim = np.zeros(count + 1, bool)
-    reaches_rim[outside[:, 0, 0]] = True
-    return np.asarray(~reaches_rim[outside])[:, 2:-2, 2:-2] | solid
+    open_air = _from_rim(~ndimage.binary_closing(padded, _CORNERS), _FACES)
+    return np.asarray(~open_air[:, 2:-2, 2:-2] | solid)
+
+
+def _reached(permeable: BoolArray) -> BoolArray:
+    """Return the blocks that air from outside reaches, or whose neighbours it reaches."""
+    padded = np.pad(permeable, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    open_air = ndimage.binary_dilation(_from_rim(padded, _CORNERS), _CORNERS)
+    return np.asarray(open_air[:, 1:-1, 1:-1])
+
+
+def _from_rim(region: BoolArray, structure: BoolArray) -> BoolArray:
+    """Return the part of a region that is connected to the rim of its slice, which is all in it."""
+    parts, count = ndimage.label(region, structure)
+    outside = np.zeros(count + 1, bool)
+    outside[parts[:, 0, 0]] = True
+    return np.asarray(outside[parts])

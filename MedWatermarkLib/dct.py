@@ -138,7 +138,7 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
                     for i in range(64):
                         s += block[i] * rows[g, i]
                     projections[z, by, bx, g] = s
-                if not np.isfinite(total):
+                if not abs(total) < np.inf:
                     first = np.float64(np.nan)
                 low[z, by, bx] = first + least
                 high[z, by, bx] = first + most

@@ -1,0 +1,380 @@
+"""What goes in comes out, also after what a scan may go through, and nothing else ever does."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import openjpeg.utils
+import pydicom
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from phantoms import head, head_as
+from PIL import Image
+from scipy import ndimage
+
+from MedWatermarkLib import qr
+from MedWatermarkLib.blocks import WatermarkError
+from MedWatermarkLib.restoration import RestorationError
+from MedWatermarkLib.tag import message_id
+from MedWatermarkLib.volume import Volume
+from MedWatermarkLib.watermark import MessageDoesNotFitError, embed, extract, restore
+
+# As long as the claim of a diagnosis of 60 characters.
+CLAIM = b"MW1:" + bytes(
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"[i * i % 45] for i in range(285)
+)
+SHORT = b"MW:29 BYTES FOR SMALL SLICES."
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
+
+
+@pytest.fixture(scope="module")
+def volume() -> np.ndarray:
+    return head(6, 512, 512).astype(np.int16)
+
+
+@pytest.fixture(scope="module")
+def marked(volume: np.ndarray) -> np.ndarray:
+    return embed(volume, CLAIM).voxels
+
+
+def windowed(voxels: np.ndarray, center: float = 40, width: float = 400) -> np.ndarray:
+    grey = (voxels - (center - width / 2)) / width * 255
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def jpeg(grey: np.ndarray, quality: int) -> np.ndarray:
+    slices = []
+    for layer in grey:
+        file = io.BytesIO()
+        Image.fromarray(layer).save(file, "JPEG", quality=quality)
+        slices.append(np.asarray(Image.open(file)))
+    return np.stack(slices)
+
+
+def jpeg2000(voxels: np.ndarray, ratio: float) -> np.ndarray:
+    slices = []
+    for layer in voxels:
+        data = openjpeg.utils.encode_array(
+            (layer.astype(np.int32) + 2000).astype(np.uint16),
+            bits_stored=13,
+            photometric_interpretation=2,
+            use_mct=False,
+            compression_ratios=[ratio],
+        )
+        slices.append(openjpeg.utils.decode(data).astype(np.int32) - 2000)
+    return np.stack(slices).astype(np.int16)
+
+
+def noisy(voxels: np.ndarray, deviation: float) -> np.ndarray:
+    noise = np.random.default_rng(3).normal(0, deviation, voxels.shape)
+    return np.rint(voxels + noise).astype(voxels.dtype)
+
+
+def test_the_message_reads_from_the_volume_and_from_every_slice_alone(marked: np.ndarray) -> None:
+    extracted = extract(marked)
+    assert extracted.message == CLAIM
+    assert all(s.tag and s.message for s in extracted.slices)
+    for layer in marked:
+        alone = extract(layer[None])
+        assert alone.message == CLAIM
+        assert alone.tag is not None
+        assert alone.tag.message_id == message_id(CLAIM)
+
+
+def test_the_code_as_it_was_read_is_readable_by_an_ordinary_decoder(marked: np.ndarray) -> None:
+    modules = extract(marked).modules
+    assert modules is not None
+    assert np.array_equal(modules > 0.5, qr.encode(CLAIM).modules)
+    assert qr.decode(qr.picture(modules)) == CLAIM
+
+
+def test_the_tag_says_which_copy_it_is(volume: np.ndarray) -> None:
+    for copy in (0, 1, 2**32 - 1):
+        tag = extract(embed(volume[:1], CLAIM, copy=copy).voxels).tag
+        assert tag is not None
+        assert tag.copy == copy
+    with pytest.raises(WatermarkError, match="copy number"):
+        embed(volume, CLAIM, copy=2**32)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_carries_the_message_and_comes_back_bit_for_bit(dtype: str) -> None:
+    original = head_as(dtype, 3, 256, 264)
+    before = original.copy()
+    embedded = embed(original, SHORT, key=b"k")
+    assert np.array_equal(original, before)
+    assert embedded.voxels.dtype == original.dtype
+    assert not np.array_equal(embedded.voxels, original)
+    assert extract(embedded.voxels, key=b"k").message == SHORT
+    restored = restore(embedded.voxels, embedded.restoration)
+    assert restored.dtype == original.dtype
+    assert restored.tobytes() == original.tobytes()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    dtype=st.sampled_from(DTYPES),
+    slices=st.integers(1, 4),
+    height=st.integers(64, 200),
+    width=st.integers(64, 200),
+    offset=st.floats(-1, 1),
+    scale=st.floats(1e-3, 1e3),
+    key=st.binary(max_size=8),
+    strength=st.none() | st.floats(0.6, 6),
+)
+@example("float32", 1, 64, 64, 0.3, 1.0, b"", None)
+def test_restoration_is_exact_for_any_values_of_any_dtype(
+    dtype: str,
+    slices: int,
+    height: int,
+    width: int,
+    offset: float,
+    scale: float,
+    key: bytes,
+    strength: float | None,
+) -> None:
+    original = head_as(dtype, slices, height, width)
+    if dtype.startswith("f"):
+        original = ((original + offset) * scale).astype(dtype)
+        original[:, ::31, ::17] = np.nan
+        original[:, 5::31, 5::29] = -0.0
+        strength = None if strength is None else strength * scale
+    else:
+        original += np.random.default_rng(height).integers(0, 3, original.shape).astype(dtype)
+    try:
+        embedded = embed(original, b"A", key=key, strength=strength)
+    except MessageDoesNotFitError:
+        assume(False)
+    restored = restore(embedded.voxels, embedded.restoration)
+    assert restored.tobytes() == original.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("attack", "message_reads"),
+    [
+        (lambda v: noisy(v, 4), True),
+        (lambda v: jpeg2000(v, 8), True),
+        (lambda v: windowed(v), True),
+        (lambda v: jpeg(windowed(v), 75), True),
+        (lambda v: jpeg(windowed(v, 40, 120), 75), True),
+        (lambda v: v[:, 37:-30, 21:-11], True),
+        (lambda v: v[:, 64:-64, 64:-64], True),
+        (lambda v: v[::-1], True),
+        (lambda v: v[[4, 0, 3]], True),
+        (lambda v: (v * 1.1 + 30).round().astype(np.int16), True),
+        (lambda v: v.astype(np.float32) / 3000, True),
+        (lambda v: (v.astype(np.int32) + 32768).astype(np.uint16), True),
+    ],
+    ids=[
+        "noise", "JPEG 2000", "window", "JPEG", "JPEG of a narrow window", "crop",
+        "crop by whole tiles", "reversed", "slices dropped and shuffled", "gain and offset",
+        "scaled to floats", "offset to unsigned",
+    ],
+)  # fmt: skip
+def test_message_and_tag_survive_what_a_scan_goes_through(
+    marked: np.ndarray, attack: object, message_reads: bool
+) -> None:
+    extracted = extract(attack(marked))  # type: ignore[operator]
+    assert extracted.tag is not None
+    assert extracted.tag.message_id == message_id(CLAIM)
+    assert (extracted.message == CLAIM) == message_reads
+
+
+def test_a_crop_says_what_was_cut_away(marked: np.ndarray) -> None:
+    assert extract(marked[:, 37:-30, 21:-11]).origin == (37, 21)
+
+
+@pytest.mark.parametrize("key", [b"", b"other"])
+def test_a_wrong_key_reads_nothing(volume: np.ndarray, key: bytes) -> None:
+    extracted = extract(embed(volume, CLAIM, key=b"right").voxels, key=key)
+    assert (extracted.message, extracted.tag) == (None, None)
+    assert extracted.confidence == 0
+
+
+def test_an_unmarked_scan_reads_nothing(volume: np.ndarray) -> None:
+    for z in range(len(volume)):
+        extracted = extract(volume[z : z + 1], key=bytes([z]))
+        assert (extracted.message, extracted.tag, extracted.modules) == (None, None, None)
+
+
+@pytest.mark.parametrize("value", [0.0, -1000.0, np.nan])
+def test_an_empty_image_reads_nothing_and_cannot_be_marked(value: float) -> None:
+    empty = np.full((2, 128, 128), value)
+    assert extract(empty).message is None
+    with pytest.raises(MessageDoesNotFitError, match="0 blocks") as error:
+        embed(empty, SHORT)
+    assert error.value.greatest == 0
+
+
+def test_air_padding_and_saturated_voxels_are_not_touched() -> None:
+    original = head(4, 256, 256).astype(np.int16)
+    original[:, :16] = -2000
+    original[:, 100:110, 100:110] = 3071
+    embedded = embed(original, SHORT, valid_range=(-2000, 3071), reserved=[(-2000, -2000)])
+    changed = embedded.voxels != original
+    assert changed.any()
+    assert original[changed].min() > -500
+    assert original[changed].max() < 3071
+    y, x = np.mgrid[-1:1:256j, -1:1:256j]
+    assert not changed[:, (x / 0.88) ** 2 + (y / 0.95) ** 2 > 1].any()
+
+
+def test_values_stay_within_the_valid_range_and_off_reserved_ones() -> None:
+    original = np.clip(head(2, 256, 256) + 100, 0, 200).astype(np.uint8)
+    assert np.isin(original, [155, 156]).any()
+    embedded = embed(original, SHORT, valid_range=(90, 200), reserved=[(155, 156)], strength=1.5)
+    changed = embedded.voxels != original
+    assert changed.any()
+    fresh = embedded.voxels[changed]
+    assert fresh.min() >= 90
+    assert fresh.max() <= 200
+    assert not np.isin(fresh, [155, 156]).any()
+
+
+def test_an_excluded_region_is_left_alone() -> None:
+    original = head(2, 512, 512).astype(np.int16)
+    lesion = np.zeros(original.shape, bool)
+    lesion[:, 200:290, 210:300] = True
+    embedded = embed(original, CLAIM, exclude=lesion)
+    assert np.array_equal(embedded.voxels[lesion], original[lesion])
+    assert extract(embedded.voxels).message == CLAIM
+    with pytest.raises(WatermarkError, match="same size"):
+        embed(original, CLAIM, exclude=lesion[:1])
+
+
+def test_blocks_with_values_that_are_not_finite_are_left_alone() -> None:
+    original = head(2, 256, 256).astype(np.float32)
+    original[:, 96:100, 96:100] = np.nan
+    original[:, 160, 160] = np.inf
+    embedded = embed(original, SHORT)
+    assert np.array_equal(
+        embedded.voxels[:, 96:104, 96:104], original[:, 96:104, 96:104], equal_nan=True
+    )
+    assert extract(embedded.voxels).message == SHORT
+    assert restore(embedded.voxels, embedded.restoration).tobytes() == original.tobytes()
+
+
+def test_whole_numbers_held_as_floats_are_marked_as_the_integers_are() -> None:
+    original = head(2, 256, 256)
+    integers = embed(original.astype(np.int16), SHORT)
+    for dtype in ("int32", "float32", "float64"):
+        other = embed(original.astype(dtype), SHORT)
+        assert np.array_equal(other.voxels, integers.voxels)
+
+
+def test_the_strength_bounds_the_distortion(volume: np.ndarray) -> None:
+    for strength in (0.8, 1.5, 3.0):
+        embedded = embed(volume[:1], CLAIM, strength=strength)
+        change = embedded.voxels.astype(int) - volume[:1]
+        within = np.abs(change) > 0
+        assert embedded.strength <= strength
+        assert embedded.rmse == pytest.approx(embedded.strength, rel=0.08)
+        assert embedded.greatest_change == np.abs(change).max() <= 6 * strength + 1
+        assert np.sqrt((change[within] ** 2).mean()) < 1.6 * strength
+    with pytest.raises(WatermarkError, match="rounding"):
+        embed(volume, CLAIM, strength=0.3)
+    with pytest.raises(WatermarkError, match="positive"):
+        embed(volume, CLAIM, strength=float("nan"))
+
+
+def test_slices_too_small_for_the_message_share_it() -> None:
+    original = head(24, 96, 96).astype(np.int16)
+    embedded = embed(original, CLAIM)
+    extracted = extract(embedded.voxels)
+    assert extracted.message == CLAIM
+    assert not any(s.message for s in extracted.slices)
+
+
+def test_a_message_that_does_not_fit_is_told_what_would(volume: np.ndarray) -> None:
+    small = head(1, 128, 128).astype(np.int16)
+    with pytest.raises(MessageDoesNotFitError, match="would fit") as error:
+        embed(small, b"x" * 300)
+    greatest = error.value.greatest
+    assert greatest > 32
+    assert extract(embed(small, b"x" * greatest).voxels).message == b"x" * greatest
+    with pytest.raises(MessageDoesNotFitError):
+        embed(small, b"x" * (greatest + 2))
+
+
+@pytest.mark.parametrize(
+    ("voxels", "words"),
+    [
+        (np.zeros((4, 64, 64, 3), np.uint8), "colour"),
+        (np.zeros((64, 64), np.uint8), "three axes"),
+        (np.zeros((2, 64, 64), np.int64), "32 bits"),
+        (np.zeros((2, 64, 64), bool), "bool"),
+        (np.zeros((2, 64, 64), complex), "complex"),
+        (np.zeros((2, 7, 64), np.int16), "too small"),
+        (np.zeros((0, 64, 64), np.int16), "too small"),
+    ],
+)
+def test_what_is_not_a_volume_of_numbers_is_refused(voxels: np.ndarray, words: str) -> None:
+    with pytest.raises(WatermarkError, match=words):
+        embed(voxels, SHORT)
+    with pytest.raises(WatermarkError, match=words):
+        extract(voxels)
+
+
+def test_a_view_of_any_strides_and_byte_order_is_marked_alike() -> None:
+    original = head(2, 256, 256).astype(np.int16)
+    plain = embed(original, SHORT)
+    turned = embed(np.asfortranarray(original.astype(">i2")), SHORT)
+    assert np.array_equal(turned.voxels, plain.voxels)
+    assert np.array_equal(restore(turned.voxels, turned.restoration), original)
+
+
+def test_an_altered_or_foreign_volume_is_not_restored(volume: np.ndarray) -> None:
+    embedded = embed(volume[:1], CLAIM)
+    altered = embedded.voxels.copy()
+    altered[0, 0, 0] += 1
+    with pytest.raises(RestorationError, match="altered"):
+        restore(altered, embedded.restoration)
+    with pytest.raises(RestorationError, match="another scan"):
+        restore(volume[:2], embedded.restoration)
+
+
+def test_progress_goes_from_nothing_to_all(marked: np.ndarray) -> None:
+    shares: list[float] = []
+    extract(marked, progress=shares.append)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert shares == sorted(shares)
+
+
+def test_ct_head_ge_carries_the_claim_in_every_roomy_slice(ct_head_ge: Volume) -> None:
+    embedded = embed(ct_head_ge.voxels, CLAIM, reserved=ct_head_ge.reserved)
+    roomy = embedded.blocks >= 1200
+    assert roomy.sum() >= 20
+    assert embedded.rmse <= 1.6
+    assert embedded.greatest_change <= 12
+    assert len(embedded.restoration) <= 0.005 * ct_head_ge.voxels.nbytes
+    for z in np.flatnonzero(embedded.blocks >= 300):
+        alone = extract(embedded.voxels[z : z + 1])
+        assert alone.tag is not None
+        assert alone.message == CLAIM or not roomy[z]
+
+
+@pytest.mark.parametrize("name", ["693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm"])
+def test_a_single_ct_slice_carries_the_claim(name: str, pydicom_file: object) -> None:
+    instance = pydicom.dcmread(pydicom_file(name))  # type: ignore[operator]
+    voxels = instance.pixel_array[None]
+    embedded = embed(voxels, CLAIM)
+    assert extract(embedded.voxels).message == CLAIM
+    assert np.array_equal(restore(embedded.voxels, embedded.restoration), voxels)
+    regions, _ = ndimage.label(voxels[0] * instance.RescaleSlope + instance.RescaleIntercept < -500)
+    outside = regions == regions[0, 0]
+    assert outside.sum() > 10_000
+    assert np.array_equal(embedded.voxels[0][outside], voxels[0][outside])
+
+
+def test_a_small_ct_carries_32_bytes_and_a_tiny_mr_says_that_nothing_fits(
+    pydicom_file: object,
+) -> None:
+    message = bytes(range(32))
+    ct = pydicom.dcmread(pydicom_file("CT_small.dcm")).pixel_array[None]  # type: ignore[operator]
+    assert extract(embed(ct, message).voxels).message == message
+    mr = pydicom.dcmread(pydicom_file("MR_small.dcm")).pixel_array[None]  # type: ignore[operator]
+    with pytest.raises(MessageDoesNotFitError, match="no message fits"):
+        embed(mr, message)
