@@ -26,7 +26,7 @@ from MedWatermarkLib.dicom_pixels import (
     words_with_values,
 )
 from MedWatermarkLib.dicom_series import read_instance
-from MedWatermarkLib.image_errors import ImageReadError, ImageWriteError
+from MedWatermarkLib.image_errors import ImageReadError, ImageWriteError, understanding
 from MedWatermarkLib.slice_grid import frames_of
 from MedWatermarkLib.volume import Volume
 
@@ -79,11 +79,12 @@ def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
         for number, (path, frames) in enumerate(files.items(), start=1):
             instance = read_instance(path)
             indices = [index for _, index in sorted(frames)]
-            _replace_pixels(instance, volume, path, indices)
-            _correct_extremes(instance, volume.voxels[indices], extremes)
-            uids.renew(instance, path)
-            _describe(instance, description or _DEFAULT_DESCRIPTION)
-            _save(instance, folder / f"{number:05d}.dcm")
+            with understanding(path):
+                _replace_pixels(instance, volume, path, indices)
+                _correct_extremes(instance, volume.voxels[indices], extremes)
+                uids.renew(instance, path)
+                _describe(instance, description or _DEFAULT_DESCRIPTION)
+                _save(instance, folder / f"{number:05d}.dcm")
     except ImageReadError as error:
         raise ImageWriteError(f"The source of the scan cannot be read again: {error}") from error
 
@@ -118,8 +119,9 @@ class _NewUIDs:
         for path in paths:
             wanted = ["SOPInstanceUID", "SeriesInstanceUID"]
             uids = read_instance(path, stop_before_pixels=True, specific_tags=wanted)
-            self._of_source[str(uids.get("SOPInstanceUID"))] = self._instances[path]
-            self._of_source[str(uids.get("SeriesInstanceUID"))] = self._series
+            with understanding(path):
+                self._of_source[str(uids.get("SOPInstanceUID"))] = self._instances[path]
+                self._of_source[str(uids.get("SeriesInstanceUID"))] = self._series
 
     def renew(self, instance: Dataset, path: Path) -> None:
         """Give an instance its UIDs, and let it name others of its series by theirs."""

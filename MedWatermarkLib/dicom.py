@@ -20,7 +20,7 @@ from MedWatermarkLib.dicom_pixels import (
 )
 from MedWatermarkLib.dicom_series import Series, discreet_pydicom, find_series, read_instance
 from MedWatermarkLib.identity import identity_of_dicom
-from MedWatermarkLib.image_errors import ImageReadError, ImageReadWarning
+from MedWatermarkLib.image_errors import ImageReadError, ImageReadWarning, understanding
 from MedWatermarkLib.slice_grid import (
     Frame,
     Grid,
@@ -123,10 +123,16 @@ def _read(path: Path, series_uid: str | None) -> tuple[Volume, list[str]]:
         reserved=tuple(sorted({one.padding for one in decoded if one.padding is not None})),
         modality=series.modality,
         window=frames[len(frames) // 2].window,
-        identity=identity_of_dicom(read_instance(frames[0].path, stop_before_pixels=True)),
+        identity=_identity(frames[0].path),
         source=DicomSource(tuple(SourceSlice(one.path, one.index) for one in frames), grid),
     )
     return volume, [*remarks, *grid.remarks]
+
+
+def _identity(path: Path) -> dict[str, str]:
+    header = read_instance(path, stop_before_pixels=True)
+    with understanding(path):
+        return identity_of_dicom(header)
 
 
 @dataclass(frozen=True)
@@ -187,9 +193,10 @@ def _decoded(frames: Sequence[Frame]) -> list[_Decoded]:
     decoded: dict[int, _Decoded] = {}
     for path, numbers in by_path.items():
         instance = read_instance(path)
-        words = pixel_words(instance, str(path))
-        values = stored_values(words, instance)
-        limits, padding = valid_range(instance, words), padding_range(instance, words)
+        with understanding(path):
+            words = pixel_words(instance, str(path))
+            values = stored_values(words, instance)
+            limits, padding = valid_range(instance, words), padding_range(instance, words)
         for number in numbers:
             if frames[number].index >= len(values):
                 raise ImageReadError(

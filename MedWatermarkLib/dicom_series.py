@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydicom.config import disable_value_validation
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
-from MedWatermarkLib.image_errors import ImageReadError
+from MedWatermarkLib.image_errors import ImageReadError, understanding
 
 # Images of this world that are drawn or computed on a scan, and are none themselves.
 _NO_SCANS = frozenset({"SEG", "RTDOSE", "KO", "PR", "SR"})
@@ -76,9 +77,14 @@ class Series:
 @contextmanager
 def discreet_pydicom() -> Iterator[None]:
     """Keep pydicom from warnings and logs, since these quote values of the header."""
-    with disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    logger = logging.getLogger("pydicom")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        with disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = was_disabled
 
 
 def find_series(path: Path) -> tuple[list[Series], list[str]]:
@@ -105,19 +111,19 @@ def find_series(path: Path) -> tuple[list[Series], list[str]]:
     """
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}.")
-    by_uid: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    by_uid: dict[str, list[Series]] = defaultdict(list)
     remarks = []
     for file in _files(path):
         try:
-            header = _listed_header(file)
+            listed = _listed(file)
         except (ImageReadError, OSError) as error:
             if file == path:
                 raise
             remarks.append(f"a file was left out, since {error}")
             continue
-        if header is not None:
-            by_uid[str(header.get("SeriesInstanceUID") or "")].append((file, header))
-    series = [_series(uid, instances) for uid, instances in by_uid.items()]
+        if listed is not None:
+            by_uid[listed.uid].append(listed)
+    series = [_joined(parts) for parts in by_uid.values()]
     series.sort(key=lambda one: (-one.shape[0] * one.shape[1] * one.shape[2], one.uid))
     return series, remarks
 
@@ -164,27 +170,30 @@ def _files(path: Path) -> list[Path]:
     return sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
 
 
-def _listed_header(path: Path) -> Dataset | None:
-    """Read what is listed of an image, or None if the file is none of a scan."""
+def _listed(path: Path) -> Series | None:
+    """List one file as a series of its own, or None if it is none of a scan."""
     if not is_dicom(path):
         return None
     header = read_instance(path, stop_before_pixels=True, specific_tags=_LISTED)
-    if "Rows" not in header or "Columns" not in header:
-        if "Image Storage" in UID(header.get("SOPClassUID") or "").name:
-            raise ImageReadError(f"{path} ends before its image; it seems to be cut short.")
-        return None
-    return None if header.get("Modality") in _NO_SCANS else header
+    with understanding(path):
+        if "Rows" not in header or "Columns" not in header:
+            if "Image Storage" in UID(header.get("SOPClassUID") or "").name:
+                raise ImageReadError(f"{path} ends before its image; it seems to be cut short.")
+            return None
+        if header.get("Modality") in _NO_SCANS:
+            return None
+        number = header.get("SeriesNumber")
+        return Series(
+            uid=str(header.get("SeriesInstanceUID") or ""),
+            modality=str(header.get("Modality") or ""),
+            shape=(int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns)),
+            description=str(header.get("SeriesDescription") or ""),
+            number=None if number is None else int(number),
+            paths=(path,),
+        )
 
 
-def _series(uid: str, instances: list[tuple[Path, Dataset]]) -> Series:
-    first = instances[0][1]
-    images = sum(int(header.get("NumberOfFrames") or 1) for _, header in instances)
-    number = first.get("SeriesNumber")
-    return Series(
-        uid=uid,
-        modality=str(first.get("Modality") or ""),
-        shape=(images, int(first.Rows), int(first.Columns)),
-        description=str(first.get("SeriesDescription") or ""),
-        number=None if number is None else int(number),
-        paths=tuple(path for path, _ in instances),
-    )
+def _joined(parts: list[Series]) -> Series:
+    images = sum(one.shape[0] for one in parts)
+    paths = tuple(path for one in parts for path in one.paths)
+    return replace(parts[0], shape=(images, *parts[0].shape[1:]), paths=paths)

@@ -1,5 +1,11 @@
 """What can be wrong with the files of a scan, in words for the person who chose them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class ImageReadError(ValueError):
     """A file or folder does not hold a scan that can be read."""
@@ -11,3 +17,21 @@ class ImageWriteError(ValueError):
 
 class ImageReadWarning(UserWarning):
     """A scan was read, but something of it was left out or assumed."""
+
+
+@contextmanager
+def understanding(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged header makes pydicom raise into an `ImageReadError`.
+
+    pydicom decodes a value when it is first asked for, and raises what it stumbles on. Its words
+    are not passed on: they quote the value, which may name the patient.
+    """
+    try:
+        yield
+    except (ImageReadError, ImageWriteError, OSError):
+        raise
+    except Exception as error:
+        raise ImageReadError(
+            f"The header of {path} cannot be understood ({type(error).__name__}); the file seems "
+            "damaged."
+        ) from error

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import Dataset
 
-from MedWatermarkLib.image_errors import ImageReadError
+from MedWatermarkLib.image_errors import ImageReadError, understanding
 
 # Where the pixel spacing is told, in the order in which it is to be trusted (PS3.3 10.7.1.3).
 _PIXEL_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
@@ -104,17 +104,13 @@ def frames_of(path: Path, header: Dataset) -> list[Frame]:
     ImageReadError
         If frames are points in time, not slices, or if a number cannot be read.
     """
-    try:
+    with understanding(path):
         count = int(header.get("NumberOfFrames") or 1)
         if count > 1 and "PerFrameFunctionalGroupsSequence" not in header:
             _check_is_stack(path, header)
         frames = [_frame(path, header, index) for index in range(count)]
         tells_each_place = "PerFrameFunctionalGroupsSequence" in header
         return frames if count == 1 or tells_each_place else [_stacked(one) for one in frames]
-    except (ValueError, TypeError, IndexError, AttributeError) as error:
-        if isinstance(error, ImageReadError):
-            raise
-        raise ImageReadError(f"The header of {path} cannot be understood: {error}") from error
 
 
 def largest_group(frames: Sequence[Frame]) -> list[Frame]:

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import shutil
 import warnings
@@ -8,6 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.config import disable_value_validation
 from pydicom.uid import (
@@ -20,7 +23,14 @@ from pydicom.uid import (
 )
 
 from MedWatermarkLib.dicom import DicomSource
-from MedWatermarkLib.imageio import ImageReadError, ImageReadWarning, list_series, read_volume
+from MedWatermarkLib.imageio import (
+    ImageReadError,
+    ImageReadWarning,
+    ImageWriteError,
+    list_series,
+    read_volume,
+    write_volume,
+)
 from MedWatermarkLib.volume import Volume, image_hash
 
 VOXELS = np.random.default_rng(3).integers(-1000, 2000, (4, 64, 64)).astype(np.int16)
@@ -619,3 +629,30 @@ def test_two_files_of_one_instance_uid_are_two_slices(make_series):
         instance.SOPInstanceUID = uid  # as careless pseudonymisers do
 
     np.testing.assert_array_equal(read_volume(make_series(VOXELS, confuse)).voxels, VOXELS)
+
+
+# Damage
+
+
+def test_damage_to_any_byte_of_a_header_is_borne_or_refused_in_words(make_series):
+    voxels = np.arange(2 * 8 * 8, dtype=np.int16).reshape(2, 8, 8)
+    folder = make_series(voxels)
+    path = folder / "99"
+    whole = path.read_bytes()
+
+    @settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+    @given(
+        st.integers(0, len(whole) - voxels[0].nbytes - 1),
+        st.binary(min_size=1, max_size=4),
+    )
+    def law(place: int, damage: bytes) -> None:
+        path.write_bytes(whole[:place] + damage + whole[place + len(damage) :])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with contextlib.suppress(ImageReadError):
+                volume = read_volume(folder)
+                with contextlib.suppress(ImageWriteError):
+                    write_volume(volume, folder.parent / "out")
+        shutil.rmtree(folder.parent / "out", ignore_errors=True)
+
+    law()
