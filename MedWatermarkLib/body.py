@@ -28,7 +28,7 @@ _SOLID_SHARE = 0.55
 # Gas in lungs and sinuses counts as patient where it holds at least this share of tissue.
 _GAS_SHARE = 0.1
 # Air from outside reaches a block that has a voxel below this share, and its neighbours.
-_WALL_SHARE = 0.25
+_WALL_SHARE = 0.4
 # A couch or a headrest is a thin thing: solid parts smaller than this share of the greatest go.
 _PART_SHARE = 0.1
 # Nothing physical lies below the -1024 HU of a vacuum, stored with an offset or without one; what

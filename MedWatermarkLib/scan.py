@@ -120,7 +120,7 @@ def mark_scan(
         message,
         key=key,
         copy=copy,
-        strength=_stored_strength(volume, strength),
+        strength=stored_strength(volume, strength),
         valid_range=volume.valid_range,
         reserved=volume.reserved,
         exclude=exclude,
@@ -221,7 +221,20 @@ def restore_scan(volume: Volume, restoration: bytes, claim: Claim | None = None)
     return restored
 
 
-def _stored_strength(volume: Volume, strength: float | None) -> float | None:
+def stored_strength(volume: Volume, strength: float | None) -> float | None:
+    """Return the strength of a scan's mark in stored units.
+
+    Parameters
+    ----------
+    volume : Volume
+    strength : float or None
+        RMSE in rescaled units; None for the default of the modality: 1.5 HU on a CT, 0.3 of the
+        noise on others.
+
+    Returns
+    -------
+    float, or None where neither modality nor strength is known: `embed` decides then.
+    """
     slope = float(np.median(np.abs(volume.slope)))
     if strength is not None:
         return strength / slope

@@ -1,0 +1,191 @@
+"""What the mark costs a scan, what it survives, and that it never reads what is not there.
+
+Run from the root of the project:
+
+    python Testing/Benchmarks/mark.py [scans | attacks | trials]
+
+`scans`: every scan untouched. `attacks`: light attacks on ct-head-ge. `trials`: unmarked scans and
+wrong keys. Without an argument: all three.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import openjpeg.utils
+from PIL import Image
+from scans import SERIES, SLICES, claim_of, scan
+
+from MedWatermarkLib.scan import stored_strength
+from MedWatermarkLib.tag import message_id
+from MedWatermarkLib.volume import Volume
+from MedWatermarkLib.watermark import (
+    Embedded,
+    Extracted,
+    MessageDoesNotFitError,
+    embed,
+    extract,
+    restore,
+)
+
+ROOMY, TAGGED = 1200, 300
+TRIALS = 560
+
+
+def marked(volume: Volume, message: bytes, key: bytes = b"") -> Embedded:
+    return embed(
+        volume.voxels,
+        message,
+        key=key,
+        strength=stored_strength(volume, None),
+        valid_range=volume.valid_range,
+        reserved=volume.reserved,
+    )
+
+
+def tells(extracted: Extracted, message: bytes) -> str:
+    tag = extracted.tag is not None and extracted.tag.message_id == message_id(message)
+    text = "right" if extracted.message == message else "none"
+    assert extracted.message in (None, message), "a wrong message"
+    return f"message {text:5s} tag {'right' if tag else 'none'}"
+
+
+def alone(voxels: np.ndarray, chosen: np.ndarray, message: bytes) -> tuple[int, int]:
+    """Count the slices that read by themselves, each given alone: message, tag."""
+    read = [extract(voxels[z : z + 1]) for z in np.flatnonzero(chosen)]
+    tags = [r.tag is not None and r.tag.message_id == message_id(message) for r in read]
+    return sum(r.message == message for r in read), sum(tags)
+
+
+def scans() -> None:
+    for name in (*SERIES, *SLICES):
+        volume = scan(name)
+        message = bytes(range(32)) if name.endswith("small.dcm") else claim_of(volume)
+        try:
+            embedded = marked(volume, message)
+        except MessageDoesNotFitError as error:
+            print(f"{name}: {error}")
+            continue
+        exact = np.array_equal(restore(embedded.voxels, embedded.restoration), volume.voxels)
+        slope = float(np.median(volume.slope))
+        roomy, tagged = embedded.blocks >= ROOMY, embedded.blocks >= TAGGED
+        print(f"{name}: {volume.voxels.shape} {volume.voxels.dtype} {volume.modality}")
+        print(
+            f"  RMSE in marked blocks {embedded.rmse * slope:.2f}, greatest change "
+            f"{embedded.greatest_change * slope:g}, record "
+            f"{len(embedded.restoration) / volume.voxels.nbytes:.3%}, restored exactly: {exact}"
+        )
+        print(f"  volume: {tells(extract(embedded.voxels), message)}")
+        messages, _ = alone(embedded.voxels, roomy, message)
+        _, tags = alone(embedded.voxels, tagged, message)
+        print(
+            f"  alone: message from {messages} of {roomy.sum()} roomy slices (>= {ROOMY} blocks), "
+            f"tag from {tags} of {tagged.sum()} with >= {TAGGED} blocks"
+        )
+
+
+def windowed(center: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
+    def view(voxels: np.ndarray) -> np.ndarray:
+        grey = (voxels - (center - width / 2)) / width * 255
+        return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+    return view
+
+
+def jpeg(center: float, width: float, quality: int) -> Callable[[np.ndarray], np.ndarray]:
+    def attack(voxels: np.ndarray) -> np.ndarray:
+        slices = []
+        for layer in windowed(center, width)(voxels):
+            file = io.BytesIO()
+            Image.fromarray(layer).save(file, "JPEG", quality=quality)
+            slices.append(np.asarray(Image.open(file)))
+        return np.stack(slices)
+
+    return attack
+
+
+def jpeg2000(ratio: float) -> Callable[[np.ndarray], np.ndarray]:
+    def attack(voxels: np.ndarray) -> np.ndarray:
+        slices = []
+        for layer in voxels:
+            data = openjpeg.utils.encode_array(
+                (layer.astype(np.int32) + 2000).astype(np.uint16),
+                bits_stored=13,
+                photometric_interpretation=2,
+                use_mct=False,
+                compression_ratios=[ratio],
+            )
+            slices.append(openjpeg.utils.decode(data).astype(np.int32) - 2000)
+        return np.stack(slices).astype(np.int16)
+
+    return attack
+
+
+def noise(deviation: float) -> Callable[[np.ndarray], np.ndarray]:
+    def attack(voxels: np.ndarray) -> np.ndarray:
+        added = np.random.default_rng(11).normal(0, deviation, voxels.shape)
+        return np.rint(voxels + added).astype(np.int16)
+
+    return attack
+
+
+ATTACKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda v: v,
+    "noise 5 HU": noise(5),
+    "JPEG 75, window 35/100": jpeg(35, 100, 75),
+    "JPEG 75, window 40/80": jpeg(40, 80, 75),
+    "JPEG 75, window 40/400": jpeg(40, 400, 75),
+    "JPEG 2000 8:1": jpeg2000(8),
+    "crop to 427x398 at (40, 56)": lambda v: v[:, 40:467, 56:454],
+    "crop to 445x480 at (37, 21)": lambda v: v[:, 37:482, 21:501],
+}
+
+
+def attacks() -> None:
+    volume = scan("ct-head-ge")
+    message = claim_of(volume)
+    embedded = marked(volume, message)
+    roomy = embedded.blocks >= ROOMY
+    for name, attack in ATTACKS.items():
+        copy = np.ascontiguousarray(attack(embedded.voxels))
+        messages, tags = alone(copy, roomy, message)
+        print(
+            f"{name:28s} volume: {tells(extract(copy), message)}; alone, of {roomy.sum()} roomy: "
+            f"tag {tags / roomy.sum():.0%}, message {messages / roomy.sum():.0%}"
+        )
+
+
+def trials() -> None:
+    volumes = {name: scan(name) for name in (*SERIES, *SLICES)}
+    carriers = {}
+    for name, volume in volumes.items():
+        message = bytes(range(32)) if name.endswith("small.dcm") else claim_of(volume)
+        try:
+            carriers[name] = marked(volume, message, key=b"the right key").voxels
+        except MessageDoesNotFitError:
+            carriers[name] = volume.voxels
+    rng = np.random.default_rng(5)
+    false = 0
+    names = itertools.cycle(volumes)
+    for trial in range(TRIALS):
+        name = next(names)
+        voxels = (carriers if trial % 2 else {n: v.voxels for n, v in volumes.items()})[name]
+        count = int(rng.choice([1, 1, 1, 3, 8]))
+        start = int(rng.integers(0, max(1, len(voxels) - count)))
+        read = extract(voxels[start : start + count], key=b"%d" % trial)
+        false += read.message is not None or read.tag is not None
+    print(f"{false} false readings in {TRIALS} trials, half unmarked and half of a wrong key")
+
+
+def main() -> None:
+    parts = {"scans": scans, "attacks": attacks, "trials": trials}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
+
+
+if __name__ == "__main__":
+    main()
