@@ -295,49 +295,73 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             password = self._askPassword(parameters.keyFile)
             if password is None:
                 return
-            with slicer.util.WaitCursor():
-                account = self.logic.loadAccount(parameters.keyFile, password)
+            with self._progress(_("Marking the scan")) as progress:
                 marked = self.logic.embed(
                     parameters.inputVolume,
                     parameters.diagnosis.strip(),
-                    account,
+                    self.logic.loadAccount(parameters.keyFile, password),
                     parameters.restorationFile,
                     parameters.outputVolume,
+                    progress,
                 )
-            self.ui.keyFilePathLineEdit.addCurrentPathToHistory()
-            self._showNothing()
-            self.ui.headlineLabel.text = _(
-                "The scan was marked: {name}. Keep the restoration record."
-            ).format(name=marked.GetName())
-            # What one does next, reading or restoring, is done with the marked scan.
-            parameters.inputVolume = marked
-            parameters.outputVolume = None
-            slicer.util.setSliceViewerLayers(background=marked)
+                self.ui.keyFilePathLineEdit.addCurrentPathToHistory()
+                self._showNothing()
+                self.ui.headlineLabel.text = _(
+                    "The scan was marked: {name}. Keep the restoration record."
+                ).format(name=marked.GetName())
+                # What one does next, reading or restoring, is done with the marked scan.
+                parameters.inputVolume = marked
+                parameters.outputVolume = None
+                slicer.util.setSliceViewerLayers(background=marked)
 
     def onExtract(self, checked=False) -> None:
         with slicer.util.tryWithErrorDisplay(_("The scan could not be read.")):
             self.logic.installDependencies()
-            with slicer.util.WaitCursor():
-                reading = self.logic.extract(self._parameterNode.inputVolume)
-            self._showReading(reading)
+            with self._progress(_("Reading the scan")) as progress:
+                self._showReading(self.logic.extract(self._parameterNode.inputVolume, progress))
 
     def onRestore(self, checked=False) -> None:
         parameters = self._parameterNode
         with slicer.util.tryWithErrorDisplay(_("The scan was not restored.")):
             self.logic.installDependencies()
-            with slicer.util.WaitCursor():
+            with self._progress(_("Restoring the scan")) as progress:
                 restored, reading = self.logic.restore(
-                    parameters.inputVolume, parameters.restorationFile, parameters.outputVolume
+                    parameters.inputVolume,
+                    parameters.restorationFile,
+                    parameters.outputVolume,
+                    progress,
                 )
-            self._showReading(reading)
-            text = _("The scan was restored: {name}. It is the one that the claim was made for.")
-            if not reading.claim:
-                text = _(
-                    "The scan was restored: {name}. No claim was read that it could be checked by."
-                )
-            self.ui.headlineLabel.text = text.format(name=restored.GetName())
-            parameters.outputVolume = None
-            slicer.util.setSliceViewerLayers(background=restored)
+                self._showReading(reading)
+                text = _("The scan was restored: {name}. It is the one that the claim is about.")
+                if not reading.claim:
+                    text = _("The scan was restored: {name}. No claim was read to check it by.")
+                self.ui.headlineLabel.text = text.format(name=restored.GetName())
+                parameters.outputVolume = None
+                slicer.util.setSliceViewerLayers(background=restored)
+
+    @contextmanager
+    def _progress(self, text):
+        """Show progress and a button that cancels: give the logic's call what this yields."""
+        dialog = slicer.util.createProgressDialog(
+            labelText=text, windowTitle="MedWatermark", autoClose=False
+        )
+        dialog.windowModality = qt.Qt.WindowModal
+        dialog.show()
+
+        def report(share: float) -> None:
+            dialog.value = round(100 * share)
+            slicer.app.processEvents()
+            if dialog.wasCanceled:
+                raise CancelledError
+
+        try:
+            yield report
+        except CancelledError:
+            self._showNothing()
+            self.ui.headlineLabel.text = _("Cancelled; nothing was changed.")
+        finally:
+            dialog.close()
+            dialog.deleteLater()
 
     def _askPassword(self, keyFile: str) -> str | None:
         """Ask for the password of the key file; None if the user cancels. It is kept nowhere."""
@@ -364,14 +388,19 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui.qrLabel.setPixmap(_pixmapOfQR(modules))
         self.ui.claimWidget.setVisible(claim is not None)
         if claim is None:
-            self.ui.headlineLabel.text = reading.problem or _("No mark was found in this scan.")
+            found = reading.extracted.tag is not None
+            self.ui.headlineLabel.text = (
+                reading.problem if found else _("No public mark was found in this scan.")
+            )
             return
         # A mark without a secret key can be copied into another scan (Docs/formats.md).
         self.ui.headlineLabel.text = _(
             "A claim was read. That it belongs to these voxels was not shown."
         )
-        self.ui.claimDiagnosisLabel.text = claim.diagnosis
-        self.ui.claimSignerLabel.text = reading.signer
+        # What a stranger signed is shown as plain text; a label would take it for HTML.
+        self.ui.claimDiagnosisTextEdit.setPlainText(claim.diagnosis)
+        self.ui.claimSignerLineEdit.text = reading.signer
+        self.ui.claimSignerLineEdit.cursorPosition = 0
         self.ui.claimTimeLabel.text = datetime.fromtimestamp(claim.issued_at, UTC).strftime(
             "%Y-%m-%d %H:%M UTC"
         )
@@ -391,6 +420,10 @@ def _pixmapOfQR(modules):
 #
 # Logic
 #
+
+
+class CancelledError(Exception):
+    """The user cancelled what was going on."""
 
 
 class VolumeNodeError(ValueError):
@@ -445,7 +478,15 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
 
         return load_account(keyFile, password)
 
-    def embed(self, inputVolume, diagnosis: str, account, restorationPath, outputVolume=None):
+    def embed(
+        self,
+        inputVolume,
+        diagnosis: str,
+        account,
+        restorationPath,
+        outputVolume=None,
+        progress=None,
+    ):
         """
         Sign a diagnosis and put it into the voxels of a scan.
 
@@ -454,6 +495,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         :param account: who signs, from :func:`loadAccount`.
         :param restorationPath: new file, for the record that takes the mark out again.
         :param outputVolume: scalar volume node to overwrite, or None for a new one.
+        :param progress: called with the share that is done, 0 to 1; what it raises cancels.
         :return: the node of the marked scan; its attributes have the claim and its signer.
         :raises VolumeNodeError: if a node cannot be used.
         :raises RecordExistsError: if there is a file at ``restorationPath``.
@@ -468,7 +510,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
                     file=restorationPath
                 )
             )
-        marked = mark_scan(volume, diagnosis, account)
+        marked = mark_scan(volume, diagnosis, account, progress=progress)
         name = _("{name} marked").format(name=inputVolume.GetName())
         with self._outputNode(outputVolume, name) as node:
             self._fillNode(node, marked.volume, inputVolume)
@@ -477,21 +519,22 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         self._placeNode(node, inputVolume)
         return node
 
-    def extract(self, volume):
+    def extract(self, volume, progress=None):
         """
         Read the claim from the voxels of a scan. The node's attributes then say what was read.
 
         :param volume: scalar volume node.
+        :param progress: called with the share that is done, 0 to 1; what it raises cancels.
         :return: MedWatermarkLib.scan.ScanReading.
         :raises VolumeNodeError: if the node cannot be used.
         """
         from MedWatermarkLib.scan import read_scan
 
-        reading = read_scan(self._volumeFromNode(volume))
+        reading = read_scan(self._volumeFromNode(volume), progress=progress)
         self._setClaim(volume, reading.claim)
         return reading
 
-    def restore(self, volume, restorationPath, outputVolume=None):
+    def restore(self, volume, restorationPath, outputVolume=None, progress=None):
         """
         Take the mark out of a scan, so that every voxel is as it was.
 
@@ -500,6 +543,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         :param volume: node of the marked scan; it is not changed.
         :param restorationPath: the record that was written when the scan was marked.
         :param outputVolume: scalar volume node to overwrite, or None for a new one.
+        :param progress: called with the share that is done, 0 to 1; what it raises cancels.
         :return: the node of the restored scan, and the ScanReading of the marked one.
         :raises VolumeNodeError: if a node cannot be used.
         :raises RestorationError: if the record is not of this scan.
@@ -509,7 +553,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         marked = self._volumeFromNode(volume)
         self._checkOutput(outputVolume, volume)
         record = Path(restorationPath).read_bytes()
-        reading = read_scan(marked)
+        reading = read_scan(marked, progress=progress)
         restored = restore_scan(marked, record, reading.claim)
         name = _("{name} restored").format(name=volume.GetName())
         with self._outputNode(outputVolume, name) as node:
@@ -826,12 +870,12 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         return Account.create()
 
     def phantom(self, dtype=np.int16):
-        """A head of noisy ellipses in air, oblique, in HU."""
+        """A head of ellipses in air, noisy, oblique, in HU."""
         z, y, x = np.ogrid[-1:1:5j, -1:1:256j, -1:1:256j]
         radius = np.sqrt((x / 0.8) ** 2 + (y / 0.9) ** 2 + 0.1 * z**2)
         noise = np.random.default_rng(0).normal(0, 8, radius.shape)
         tissue = np.where(radius < 0.85, 35 + 20 * np.sin(6 * x) * np.cos(5 * y), 900)
-        voxels = np.where(radius < 1, tissue + noise, -1000).astype(dtype)
+        voxels = (np.where(radius < 1, tissue, -1000) + noise).astype(dtype)
         node = slicer.util.addVolumeFromArray(voxels, name="Head")
         axes = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) * (-0.45, -0.45, 3.1)
         ijkToRAS = np.eye(4)

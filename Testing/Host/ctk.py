@@ -47,12 +47,14 @@ class ctkCollapsibleButton(qt.PythonQtObject, QtWidgets.QAbstractButton):
         return QtGui.QFontMetrics(self.font).height() + 8
 
     def sizeHint(self):
-        contents = self.layout().sizeHint() if self.layout() else QtCore.QSize(0, 0)
-        if not self.checked:
-            return QtCore.QSize(contents.width(), self._heading_height())
-        return contents.expandedTo(QtCore.QSize(60, self._heading_height()))
+        return self._size(self.layout().totalSizeHint())
 
-    minimumSizeHint = sizeHint
+    def minimumSizeHint(self):
+        return self._size(self.layout().totalMinimumSize())
+
+    def _size(self, contents):
+        """The heading is part of the contents' margins."""
+        return contents if self.checked else QtCore.QSize(contents.width(), self._heading_height())
 
     def hitButton(self, position):
         return position.y() < self._heading_height()

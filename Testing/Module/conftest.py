@@ -1,6 +1,5 @@
 """The module in the host that stands in for Slicer (``Testing/Host``)."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -15,9 +14,13 @@ HOST = REPOSITORY / "Testing" / "Host"
 @pytest.fixture(scope="session")
 def host():
     """The running host, as a module."""
-    for package in ("slicer_core", "PySide6"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} has no wheel for this platform")
+    try:
+        import PySide6.QtWidgets  # noqa: F401
+        import slicer_core  # noqa: F401
+    except ImportError as missing:
+        # No wheel for this platform, or Qt lacks a system library (Debian: libegl1 libgl1
+        # libxkbcommon0 libfontconfig1 libglib2.0-0 libdbus-1-3).
+        pytest.skip(f"the host that stands in for Slicer does not start: {missing}")
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     sys.path.insert(0, str(HOST))
     import application
@@ -70,13 +73,23 @@ def click(host):
 
     def click_in_event_loop(button):
         loop = qt.QEventLoop()
+        unanswered = []
 
         def once():
             button.click()
             loop.quit()
 
+        def give_up():
+            dialog = qt.QApplication.activeModalWidget()
+            unanswered.append(getattr(dialog, "text", dialog))
+            dialog.reject()
+
+        timer = qt.QTimer()
+        timer.timeout.connect(give_up)
+        timer.start(30_000)
         qt.QTimer.singleShot(0, once)
         loop.exec_()
+        assert not unanswered, "a dialog opened that the test does not know of"
 
     return click_in_event_loop
 

@@ -85,7 +85,7 @@ print(sys.path.count({str(REPOSITORY)!r}) - before)
     assert int(found) == (0 if importable else 1)
 
 
-def test_slicer_installs_what_the_package_depends_on_and_it_does_not_bring(host):
+def test_slicer_installs_what_the_package_depends_on_and_it_does_not_bring():
     lines = (REPOSITORY / "MedWatermark" / "Resources" / "requirements.txt").read_text()
     named = {line for line in lines.splitlines() if not line.startswith("#")}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -104,5 +104,5 @@ def test_the_module_is_described_and_names_the_paper(module):
     assert not module.icon.isNull()
 
 
-def test_the_modules_folder_is_no_package(host):
+def test_the_modules_folder_is_no_package():
     assert not (MODULE_FILE.parent / "__init__.py").exists()
