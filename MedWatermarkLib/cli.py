@@ -1,0 +1,333 @@
+"""The command line ``medwatermark``: a thin face over the library.
+
+What is slow to import is imported in the commands, so that help and completion are quick.
+"""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from MedWatermarkLib import __version__
+from MedWatermarkLib.output import OutputError, check_new
+from MedWatermarkLib.password import read_mark_key, read_password
+from MedWatermarkLib.report import reporting
+
+app = typer.Typer(
+    name="medwatermark",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    # They would show the values of variables, and passwords among them.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 error about the input or files, 2 usage, 3 nothing read or a "
+    "check failed, 130 cancelled.",
+)
+
+Input = Annotated[
+    Path,
+    typer.Argument(help="Scan: a folder of DICOM, or a DICOM, NRRD, NIfTI or MetaImage file."),
+]
+MarkedInput = Annotated[
+    Path,
+    typer.Argument(
+        help="Scan: a folder of DICOM, a DICOM, NRRD, NIfTI or MetaImage file, or a PNG or JPEG of "
+        "one slice."
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Argument(
+        help="New scan: .nrrd, .nii.gz or .mha; any other name is a folder for DICOM (.dcm: one "
+        "DICOM file)."
+    ),
+]
+KeyFile = Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")]
+PasswordStdin = Annotated[
+    bool,
+    typer.Option("--password-stdin", help="Read the password from the first line of stdin."),
+]
+MarkKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the secret key of the mark; else MEDWATERMARK_MARK_KEY. Without a key the "
+        "mark is public: anyone can read it."
+    ),
+]
+SeriesUID = Annotated[
+    str | None,
+    typer.Option("--series", metavar="UID", help="Which DICOM series; else the largest."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Results and progress as JSON lines.")]
+
+
+class InputError(ValueError):
+    """A file that is missing, or not what was asked for."""
+
+
+@app.callback(invoke_without_command=True)
+def medwatermark(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Put a signed diagnosis into the voxels of a scan, read it back, and take it out bit for bit.
+
+    Start with [bold]medwatermark demo[/bold]: it shows all of it on a real CT slice.
+    """
+    if version:
+        typer.echo(f"medwatermark {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example: medwatermark keygen doctor.json")
+def keygen(
+    key_file: Annotated[Path, typer.Argument(help="New key file.")],
+    password_stdin: PasswordStdin = False,
+    json_lines: Json = False,
+) -> None:
+    """Make an account that can sign, in a key file under a password.
+
+    The password is asked for, or taken from MEDWATERMARK_PASSWORD or standard input. The key file
+    is an Ethereum keystore (version 3). A lost password cannot be recovered.
+    """
+    with reporting(json_lines) as report:
+        check_new(key_file)
+        password = read_password(password_stdin, "New password", twice=True)
+        report.step("Making the key", 0.0, 1.0)
+        from MedWatermarkLib.account import create_key_file
+        from MedWatermarkLib.tables import grid
+
+        address = create_key_file(key_file, password)
+        report.result(
+            {"command": "keygen", "key_file": str(key_file), "address": address},
+            grid([("Address", address), ("Key file", str(key_file))]),
+        )
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "medwatermark embed scan/ marked/ --diagnosis 'No acute bleeding.' --key-file doctor.json\n\n"
+    "medwatermark embed head.nrrd marked.nrrd --diagnosis-file report.txt --key-file doctor.json "
+    "--mark-key-file mark.key --copy 7"
+)
+def embed(
+    input: Input,
+    output: Output,
+    key_file: KeyFile,
+    diagnosis: Annotated[
+        str | None, typer.Option(help="What is signed, on one line; it must not name the patient.")
+    ] = None,
+    diagnosis_file: Annotated[
+        Path | None, typer.Option(help="Text file with the diagnosis.")
+    ] = None,
+    password_stdin: PasswordStdin = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="New file for the restoration record, which takes the mark out again: keep it to "
+            "yourself.",
+            show_default="OUTPUT.restoration",
+        ),
+    ] = None,
+    mark_key_file: MarkKeyFile = None,
+    copy: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Number of this copy; each slice says it.")
+    ] = 0,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Change (RMSE) in units of the scan, HU on a CT.",
+            show_default="1.5 HU on a CT, else 0.3 of the noise",
+        ),
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="Mask image: voxels above or below 0 are not touched.")
+    ] = None,
+    series: SeriesUID = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Compute SSIM too, which takes longer.")
+    ] = False,
+    json_lines: Json = False,
+) -> None:
+    """Sign a diagnosis and hide it in the voxels of a scan.
+
+    The scan at INPUT is not changed. OUTPUT is the marked scan, to be handed on; the restoration
+    record beside it is the owner's.
+    """
+    if (diagnosis is None) == (diagnosis_file is None):
+        raise typer.BadParameter("give --diagnosis or --diagnosis-file.")
+    record = record or output.with_name(output.name + ".restoration")
+    with reporting(json_lines) as report:
+        check_new(output, record)
+        _check_exists(input, key_file)
+        text = diagnosis or _text_of(diagnosis_file)
+        key = read_mark_key(mark_key_file)
+        password = read_password(password_stdin, f"Password of {key_file}")
+
+        report.step("Opening the key file", 0.0, 0.1)
+        from MedWatermarkLib.account import load_account
+        from MedWatermarkLib.marking import Marking, mark_file
+
+        account = load_account(key_file, password)
+        marking = Marking(text, account, key, copy, strength, exclude, series, quality)
+        mark_file(input, output, record, marking, report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark extract marked/\n\n"
+    "medwatermark extract slide.png --qr code.png"
+)
+def extract(
+    input: MarkedInput,
+    mark_key_file: MarkKeyFile = None,
+    qr: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="New picture of the QR code as it was read.")
+    ] = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Read the claim that a scan carries, or one slice of it.
+
+    Nothing is needed but the scan (and the key of the mark, if it has one). That a claim was read
+    does not show that it belongs to these voxels.
+    """
+    with reporting(json_lines) as report:
+        _check_exists(input)
+        _check_pictures(qr)
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.reading import extract_claim
+
+        extract_claim(input, qr, key, series, report)
+
+
+@app.command(epilog="Example: medwatermark restore marked/ original/ --record marked.restoration")
+def restore(
+    input: Input,
+    output: Output,
+    record: Annotated[Path, typer.Option(help="The restoration record, written by embed.")],
+    mark_key_file: MarkKeyFile = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Take the mark out of a scan, so that every voxel is as it was.
+
+    The claim is read from the mark first, and the restored scan must be the one that it speaks of.
+    """
+    with reporting(json_lines) as report:
+        check_new(output)
+        _check_exists(input, record)
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.marking import restore_file
+
+        restore_file(input, output, record, key, series, report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark inspect scan/\n\nmedwatermark inspect marked.restoration"
+)
+def inspect(
+    path: Annotated[
+        Path, typer.Argument(help="A folder of DICOM, a scan, a key file or a restoration record.")
+    ],
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Tell what is there: series, voxels, how much can be hidden; never who the patient is."""
+    with reporting(json_lines) as report:
+        _check_exists(path)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.inspection import inspect_path
+
+        inspect_path(path, series, report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark qr marked/\n\n"
+    "medwatermark qr marked.nrrd --output code.png\n\nmedwatermark qr 'MW1:C:G224X5...'"
+)
+def qr(
+    input: Annotated[
+        str,
+        typer.Argument(help="Marked scan, picture of a slice, a claim's text, or a .txt with it."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="New picture; else it is shown here.")
+    ] = None,
+    mark_key_file: MarkKeyFile = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Show the QR code of a claim, for a phone or a report."""
+    with reporting(json_lines) as report:
+        _check_pictures(output)
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.reading import show_code
+
+        show_code(input, output, key, series, report)
+
+
+@app.command(epilog="Examples:\n\nmedwatermark demo\n\nmedwatermark demo trial --input scan/")
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="New folder for what it makes.", show_default="medwatermark-demo, or with a number"
+        ),
+    ] = None,
+    input: Annotated[
+        Path | None,
+        typer.Option(help="A scan of yours; else a CT slice that a package brings along."),
+    ] = None,
+    json_lines: Json = False,
+) -> None:
+    """Show all of it on a real scan: sign, mark, read, attack, restore, and check each.
+
+    Needs no network. It leaves the scans and a picture in a folder; the account that signs is made
+    up for it, and its key is written nowhere.
+    """
+    with reporting(json_lines) as report:
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.demo import demonstrate, free_folder
+
+        place = free_folder() if folder is None else folder
+        check_new(place)
+        demonstrate(place, input, report)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # Not every console knows every character.
+    # Whoever ends a child process, such as Slicer's panel, means Cancel.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app(prog_name="medwatermark")
+
+
+def _check_exists(*paths: Path) -> None:
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"There is no file or folder {path}.")
+
+
+def _check_pictures(place: Path | None) -> None:
+    if place is not None:
+        check_new(place)
+        if place.suffix.lower() != ".png":
+            raise OutputError("A QR code is written as PNG: choose a name that ends in .png.")
+
+
+def _text_of(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not a text file in UTF-8.") from None

@@ -1,0 +1,259 @@
+"""Inspection: what lies at a path, without saying whose it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import base45
+import numpy as np
+from eth_utils.address import is_hex_address, to_checksum_address
+from rich.console import RenderableType
+from rich.table import Table
+
+from MedWatermarkLib import qr, watermark
+from MedWatermarkLib.account import KEY_FILE_VERSION, KeyFileError
+from MedWatermarkLib.claim import PREFIX
+from MedWatermarkLib.imageio import Series, list_series, read_volume
+from MedWatermarkLib.preparation import prepare
+from MedWatermarkLib.report import Report
+from MedWatermarkLib.restoration import Restoration
+from MedWatermarkLib.tables import Row, grid, megabytes, ranges
+from MedWatermarkLib.volume import Volume
+
+#: Markable blocks from which on a slice is held to carry a whole claim alone.
+ROOMY_BLOCKS = 1200
+
+# CBOR of a claim but for its diagnosis, which has one to three bytes of length before it.
+_CLAIM_BYTES = 128
+# Longer than any code, so that what would fit is told.
+_TOO_LONG = b"?" * 2900
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found, for a program and for a person.
+
+    Attributes
+    ----------
+    facts : dict
+    shown : RenderableType
+    """
+
+    facts: dict[str, Any]
+    shown: RenderableType
+
+
+def inspect_path(path: Path, series: str | None, report: Report) -> None:
+    """Find out what lies at a path, and report.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A folder of DICOM, a scan, a key file or a restoration record.
+    series : str, optional
+        Which series of a folder to look into; else the largest.
+    report : Report
+
+    Raises
+    ------
+    ImageReadError, KeyFileError, RestorationError
+        If it is none of them, or damaged.
+    """
+    findings: list[Finding] = []
+    if path.is_file() and (start := _start(path))[:1] == b"{":
+        findings.append(of_key_file(path))
+    elif path.is_file() and start[:3] == b"MWR":
+        findings.append(of_record(path.read_bytes()))
+    else:
+        report.step("Reading the scan", 0.0, 0.4)
+        if path.is_dir():
+            findings.append(list_of(list_series(path)))
+        volume = read_volume(path, series)
+        prepare(report, volume.voxels.dtype, 0.4, 0.6)
+        report.step("Counting what can be marked", 0.6, 1.0)
+        findings.append(of_volume(volume))
+    facts = {name: fact for finding in findings for name, fact in finding.facts.items()}
+    report.result({"command": "inspect", "path": str(path), **facts}, *_spaced(findings))
+
+
+def list_of(series: list[Series]) -> Finding:
+    """Tell which DICOM series there are, without their descriptions, which may name the patient."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for heading in ("", "Series UID", "Modality", "Number", "Images", "Rows x columns"):
+        table.add_column(heading, overflow="fold")
+    for index, one in enumerate(series, start=1):
+        images, rows, columns = one.shape
+        number = "" if one.number is None else str(one.number)
+        table.add_row(str(index), one.uid, one.modality, number, str(images), f"{rows} x {columns}")
+    facts = [
+        {"uid": one.uid, "modality": one.modality, "number": one.number, "shape": list(one.shape)}
+        for one in series
+    ]
+    return Finding({"series": facts}, table)
+
+
+def of_volume(volume: Volume) -> Finding:
+    """Tell what a scan is, and how much can be hidden in it."""
+    blocks, greatest = _room(volume)
+    roomy = blocks >= ROOMY_BLOCKS
+    facts = {
+        "kind": "scan",
+        "shape": list(volume.voxels.shape),
+        "dtype": volume.voxels.dtype.name,
+        "spacing": list(volume.spacing),
+        "origin": list(volume.origin),
+        "direction": list(volume.direction),
+        "modality": volume.modality,
+        "slope": sorted(set(volume.slope.tolist())),
+        "intercept": sorted(set(volume.intercept.tolist())),
+        "window": volume.window,
+        "valid_range": volume.valid_range,
+        "reserved": [list(one) for one in volume.reserved],
+        "blocks": blocks.tolist(),
+        "roomy_slices": (np.flatnonzero(roomy)).tolist(),
+        "greatest_message": greatest,
+        "longest_diagnosis": longest_diagnosis(greatest),
+    }
+    return Finding(facts, grid([*_volume_rows(volume), *_room_rows(blocks, greatest)]))
+
+
+def of_key_file(path: Path) -> Finding:
+    """Tell the address that a key file states; without the password it cannot be checked.
+
+    Raises
+    ------
+    KeyFileError
+        If it is none.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        version, address = content["version"], str(content.get("address") or "")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise KeyFileError(f"{path} is not a key file, or it is damaged.") from None
+    if version != KEY_FILE_VERSION or (address and not is_hex_address(address)):
+        raise KeyFileError(f"{path} is not a key file of version {KEY_FILE_VERSION}.")
+    stated = str(to_checksum_address(address)) if address else None
+    rows = [("Key file", f"version {version}"), ("Address", stated or "not stated")]
+    return Finding({"kind": "key file", "version": version, "address": stated}, grid(rows))
+
+
+def of_record(data: bytes) -> Finding:
+    """Tell what scan a restoration record belongs to.
+
+    Raises
+    ------
+    RestorationError
+        If it is none, or damaged.
+    """
+    record = Restoration.from_bytes(data)
+    blocks = int(record.change.mask.sum())
+    facts = {
+        "kind": "restoration record",
+        "shape": list(record.shape),
+        "dtype": record.dtype,
+        "blocks": blocks,
+        "marked": record.marked.hex(),
+        "size": len(data),
+    }
+    rows = [
+        ("Restoration record", f"{megabytes(len(data))}, undamaged"),
+        ("Belongs to", f"a marked scan of {_by(record.shape)} voxels, {record.dtype}"),
+        ("Marked blocks", f"{blocks:,} of 8 x 8 voxels"),
+        ("Its fingerprint", record.marked.hex()),
+    ]
+    return Finding(facts, grid(rows))
+
+
+def longest_diagnosis(greatest: int) -> int:
+    """Count the characters (ASCII) of the longest diagnosis whose claim fits.
+
+    Parameters
+    ----------
+    greatest : int
+        The greatest message of any bytes that fits, in bytes.
+    """
+    if greatest == 0:
+        return 0
+    codewords = len(qr.data_codewords(b"\xff" * greatest))
+    fits, fails = 0, 4000
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        head = 1 if middle < 24 else 2 if middle < 256 else 3
+        text = PREFIX.encode() + base45.b45encode(bytes(_CLAIM_BYTES + head + middle))
+        if len(qr.data_codewords(text)) <= codewords:
+            fits = middle
+        else:
+            fails = middle
+    return fits
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(16).lstrip()
+
+
+def _spaced(findings: list[Finding]) -> Iterator[RenderableType]:
+    for index, finding in enumerate(findings):
+        if index:
+            yield ""
+        yield finding.shown
+
+
+def _room(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
+    """Return the blocks of each slice that can be marked, and the greatest message, in bytes."""
+    where: dict[str, Any] = {"valid_range": volume.valid_range, "reserved": volume.reserved}
+    try:
+        watermark.embed(volume.voxels, _TOO_LONG, **where)
+        greatest = len(_TOO_LONG)
+    except watermark.MessageDoesNotFitError as error:
+        greatest = error.greatest
+    if greatest == 0:
+        return np.zeros(len(volume.voxels), np.int64), 0
+    return watermark.embed(volume.voxels, b"?", **where).blocks, greatest
+
+
+def _volume_rows(volume: Volume) -> list[Row]:
+    rows = [
+        ("Voxels", f"{_by(volume.voxels.shape)} (slices x rows x columns), {volume.voxels.dtype}"),
+        ("Spacing", f"{' x '.join(f'{step:.6g}' for step in volume.spacing)} mm (x, y, z)"),
+        ("Rescale", f"slope {_spread(volume.slope)}, intercept {_spread(volume.intercept)}"),
+    ]
+    if volume.modality:
+        rows.insert(0, ("Modality", volume.modality))
+    if volume.window is not None:
+        center, width = volume.window
+        rows.append(("Window", f"center {center:g}, width {width:g}"))
+    for low, high in volume.reserved:
+        padding = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        rows.append(("Padding", f"{padding}, never touched"))
+    return rows
+
+
+def _room_rows(blocks: np.ndarray[Any, np.dtype[np.int64]], greatest: int) -> list[Row]:
+    if greatest == 0:
+        return [("Room", "none: the patient fills too few blocks of 8 x 8 voxels")]
+    roomy = np.flatnonzero(blocks >= ROOMY_BLOCKS) + 1
+    which = f" ({ranges(roomy.tolist())})" if 0 < len(roomy) < len(blocks) else ""
+    least, most = blocks.min(), blocks.max()
+    count = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    diagnosis = longest_diagnosis(greatest)
+    fits = f"{diagnosis:,} characters" if diagnosis else "none: a claim is longer than what fits"
+    return [
+        ("Markable blocks", f"{count} a slice, of 8 x 8 voxels"),
+        ("Roomy slices", f"{len(roomy)} of {len(blocks)}{which}, with {ROOMY_BLOCKS:,} or more"),
+        ("Greatest message", f"{greatest:,} bytes" + (" or more" if greatest > 2899 else "")),
+        ("Longest diagnosis", fits),
+    ]
+
+
+def _spread(values: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
