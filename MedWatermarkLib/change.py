@@ -50,7 +50,7 @@ class Change:
         counts = self.projections[by % TILE, bx % TILE]
         return np.asarray(np.arange(len(self.rows)) < counts[:, None])
 
-    def apply(self, voxels: npt.NDArray[Any], sign: int) -> tuple[npt.NDArray[np.int64], ...]:
+    def apply(self, voxels: npt.NDArray[Any], sign: int) -> npt.NDArray[np.float64]:
         """Add the change (1) or take it out (-1), in place.
 
         Parameters
@@ -62,12 +62,13 @@ class Change:
 
         Returns
         -------
-        squares, greatest : (n,) int64 arrays
-            Sum of squares and greatest magnitude of each block's change, in quanta.
+        (n, 4) float64 array
+            Of each block the sum of squares and the greatest magnitude of its change, in quanta,
+            and the least and the greatest of its voxels after it.
         """
         z, by, bx = np.nonzero(self.mask)
         blocks = np.stack([z, by * BLOCK, bx * BLOCK], 1).astype(np.int32)
         steps = self.steps[by % TILE, bx % TILE]
-        squares, greatest = np.zeros(len(z), np.int64), np.zeros(len(z), np.int64)
-        shift(voxels, blocks, self.levels, steps, self.rows, self.quantum, sign, squares, greatest)
-        return squares, greatest
+        effects = np.empty((len(z), 4))
+        shift(voxels, blocks, self.levels, steps, self.rows, self.quantum, sign, effects)
+        return effects

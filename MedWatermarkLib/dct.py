@@ -148,7 +148,7 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
 
 
 @njit(parallel=True, cache=True)
-def shift(voxels, blocks, levels, steps, rows, quantum, sign, squares, greatest):  # type: ignore[no-untyped-def]
+def shift(voxels, blocks, levels, steps, rows, quantum, sign, effects):  # type: ignore[no-untyped-def]
     """Add a change of whole quanta to blocks, in place; with the other sign, take it back.
 
     The change of a voxel is ``sum(levels * rows) * step`` rounded to whole quanta in integer
@@ -170,8 +170,9 @@ def shift(voxels, blocks, levels, steps, rows, quantum, sign, squares, greatest)
         Size of a quantum in units of the voxels; 1 for integers.
     sign : int
         1 to add, -1 to take back.
-    squares, greatest : (n,) int64 arrays, written
-        Sum of squares and greatest magnitude of the block's change, in quanta.
+    effects : (n, 4) float64 array, written
+        Of each block the sum of squares and the greatest magnitude of its change, in quanta, and
+        the least and the greatest of its voxels after it.
     """
     bits = 24
     half = np.int64(1) << (bits - 1)
@@ -185,11 +186,18 @@ def shift(voxels, blocks, levels, steps, rows, quantum, sign, squares, greatest)
                     change[i] += level * rows[g, i]
         total = np.int64(0)
         most = np.int64(0)
+        least_voxel = np.inf
+        greatest_voxel = -np.inf
         for y in range(8):
             for x in range(8):
                 d = (change[y * 8 + x] + half) >> bits
                 total += d * d
                 most = max(most, abs(d))
-                voxels[z, y0 + y, x0 + x] += sign * d * quantum
-        squares[n] = total
-        greatest[n] = most
+                value = np.float64(voxels[z, y0 + y, x0 + x]) + sign * d * quantum
+                voxels[z, y0 + y, x0 + x] = value
+                least_voxel = min(least_voxel, value)
+                greatest_voxel = max(greatest_voxel, value)
+        effects[n, 0] = total
+        effects[n, 1] = most
+        effects[n, 2] = least_voxel
+        effects[n, 3] = greatest_voxel

@@ -133,7 +133,7 @@ def embed(
         numbers. By default `strength.default_strength`: 1.5, or less where noise and range are
         small.
     valid_range : (low, high), optional
-        What voxels may be, both included; by default what the dtype holds.
+        What voxels may be, both included. What the scan itself does not reach is never produced.
     reserved : sequence of (low, high)
         Ranges of values with a meaning of their own, such as Pixel Padding Value, both ends
         included: never touched, never produced.
@@ -168,18 +168,24 @@ def embed(
     aim = default_strength(blocks, inside, integral) if strength is None else strength
     aim = rung_below(aim) if aim > 0 else 1.0
     quantum = 1.0 if integral and aim >= LEAST_INTEGRAL / 2 else _quantum(work, aim)
-    limits = _limits(original.dtype) if valid_range is None else valid_range
-    inside &= _clear(blocks, reach(where, aim) + quantum, limits, reserved)
-
-    room = Room(where, inside)
-    plan = room.plan(8 * len(codewords))
-    if plan is None:
-        raise MessageDoesNotFitError(int(inside.sum()), len(codewords), room.greatest_message())
-    density = MESSAGE_PROJECTIONS.index(plan.message)
-    tag = Tag(message_id(message), copy, len(codewords), density)
-    change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
-    marked = work.copy()
-    squares, greatest = change.apply(marked, 1)
+    inside &= _clear(blocks, reach(where, aim) + quantum, reserved)
+    limits = _limits(blocks, valid_range)
+    while True:
+        room = Room(where, inside)
+        plan = room.plan(8 * len(codewords))
+        if plan is None:
+            greatest = room.greatest_message()
+            raise MessageDoesNotFitError(int(inside.sum()), len(codewords), greatest)
+        density = MESSAGE_PROJECTIONS.index(plan.message)
+        tag = Tag(message_id(message), copy, len(codewords), density)
+        change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
+        marked = work.copy()
+        effects = change.apply(marked, 1)
+        # Without the blocks that would leave the limits the plan may be another, and so the rest.
+        beyond = (effects[:, 2] < limits[0]) | (effects[:, 3] > limits[1])
+        if not beyond.any():
+            break
+        inside[inside] = ~beyond
     result = np.ascontiguousarray(marked, original.dtype)
     record = Restoration(
         shape=work.shape,
@@ -196,8 +202,8 @@ def embed(
         restoration=record.to_bytes(),
         tag=tag,
         strength=aim,
-        rmse=float(np.sqrt(squares.sum() / (len(squares) * AREA))) * quantum,
-        greatest_change=float(greatest.max()) * quantum,
+        rmse=float(np.sqrt(effects[:, 0].mean() / AREA)) * quantum,
+        greatest_change=float(effects[:, 1].max()) * quantum,
         blocks=inside.sum(axis=(1, 2)),
     )
 
@@ -309,24 +315,27 @@ def _quantum(work: Array, strength: float) -> float:
     return coarse / 8
 
 
-def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    if dtype.kind == "f":
-        return -np.inf, np.inf
-    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+def _limits(blocks: Blocks, valid_range: tuple[float, float] | None) -> tuple[float, float]:
+    """Return what marked voxels may be: nothing that the scan itself does not reach.
+
+    A magnitude stays positive, and a reader finds the ends of the range where they were.
+    """
+    finite = np.isfinite(blocks.low)
+    if not finite.any():
+        return 0.0, 0.0
+    low, high = float(blocks.low[finite].min()), float(blocks.high[finite].max())
+    if valid_range is None:
+        return low, high
+    return max(low, valid_range[0]), min(high, valid_range[1])
 
 
-def _clear(
-    blocks: Blocks,
-    reach: float,
-    limits: tuple[float, float],
-    reserved: Sequence[tuple[float, float]],
-) -> BoolArray:
-    """Return the blocks that stay within the limits and away from reserved values."""
+def _clear(blocks: Blocks, reach: float, reserved: Sequence[tuple[float, float]]) -> BoolArray:
+    """Return the blocks that no change takes to a reserved value."""
     least, greatest = blocks.low - reach, blocks.high + reach
-    clear = (least >= limits[0]) & (greatest <= limits[1])
+    clear = np.ones(least.shape, bool)
     for low, high in reserved:
         clear &= (least > high) | (greatest < low)
-    return np.asarray(clear)
+    return clear
 
 
 def _excluded(exclude: npt.ArrayLike | None, shape: tuple[int, ...]) -> BoolArray:

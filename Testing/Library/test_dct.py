@@ -80,12 +80,14 @@ def test_a_change_moves_projections_by_its_levels_and_is_taken_back(dtype: type)
         quantum=1.0,
     )
     voxels = original.copy()
-    squares, greatest = change.apply(voxels, 1)
+    effects = change.apply(voxels, 1)
     moved = Blocks(voxels, rows).projections - Blocks(original, rows).projections
     # Each voxel is rounded to a whole number: a deviation of 0.29 a projection.
     assert np.abs(moved.reshape(48, -1)[:, :2] - levels * step).max() < 1.5
     difference = voxels.astype(float) - original
-    assert squares.sum() == (difference**2).sum()
-    assert greatest.max() == np.abs(difference).max()
+    assert effects[:, 0].sum() == (difference**2).sum()
+    assert effects[:, 1].max() == np.abs(difference).max()
+    assert effects[:, 2].min() == voxels.min()
+    assert effects[:, 3].max() == voxels.max()
     change.apply(voxels, -1)
     assert np.array_equal(voxels, original)

@@ -378,3 +378,11 @@ def test_a_small_ct_carries_32_bytes_and_a_tiny_mr_says_that_nothing_fits(
     mr = pydicom.dcmread(pydicom_file("MR_small.dcm")).pixel_array[None]  # type: ignore[operator]
     with pytest.raises(MessageDoesNotFitError, match="no message fits"):
         embed(mr, message)
+
+
+def test_nothing_is_produced_that_the_scan_itself_does_not_reach() -> None:
+    magnitudes = np.abs(head(2, 256, 256)).astype(np.int16) % 80
+    embedded = embed(magnitudes, SHORT)
+    assert embedded.voxels.min() == magnitudes.min() == 0
+    assert embedded.voxels.max() == magnitudes.max()
+    assert extract(embedded.voxels).message == SHORT
