@@ -628,7 +628,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         node.CopyContent(likeNode, False)
         node.SetAndObserveImageData(None)  # CopyContent shares the voxels of likeNode
         sitkUtils.PushVolumeToSlicer(image, node)
-        # From the node, not from the image: there it went through products and quotients.
+        # The node's own numbers: through an image they would be products and quotients of them.
         node.CopyOrientation(likeNode)
         node.SetVoxelValueQuantity(likeNode.GetVoxelValueQuantity())
         node.SetVoxelValueUnits(likeNode.GetVoxelValueUnits())

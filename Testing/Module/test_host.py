@@ -4,21 +4,20 @@ import ast
 import importlib
 import inspect
 import json
-import os
 from pathlib import Path
 
 import pytest
-from conftest import MODULE_FILE, REPOSITORY
 
-SHARED = Path(os.environ.get("MEDWATERMARK_SHARED", REPOSITORY.parent / "shared"))
+REPOSITORY = Path(__file__).parents[2]
+MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
+API = REPOSITORY.parent / "shared" / "slicer-host" / "api.json"
 
 
 @pytest.fixture(scope="module")
 def api(host):
-    path = SHARED / "slicer-host" / "api.json"
-    if not path.is_file():
-        pytest.skip(f"what a real Slicer says of its classes is not at {path}")
-    return json.loads(path.read_text())
+    if not API.is_file():
+        pytest.skip(f"what a real Slicer says of its classes is not at {API}")
+    return json.loads(API.read_text())
 
 
 def names_after(*prefix):

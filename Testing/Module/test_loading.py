@@ -3,11 +3,15 @@
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
-from conftest import HOST, MODULE_FILE, REPOSITORY
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parents[2]
+MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
+HOST = REPOSITORY / "Testing" / "Host"
 
 # Slicer's SuperBuild (External_python-*.cmake) installs these.
 BROUGHT_BY_SLICER = {"numpy", "pillow", "pydicom", "scipy", "simpleitk"}
