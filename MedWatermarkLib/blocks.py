@@ -14,6 +14,9 @@ Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
+# A scan as it left the scanner has a greatest voxel, perhaps a few; a windowed one has thousands.
+_CLIPPED_SHARE = 0.005
+
 # The dtype in which the kernels hold each dtype exactly.
 _KERNEL_DTYPES = {
     "bool": None,
@@ -93,7 +96,7 @@ class Blocks:
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
 
-    def body(self, clipped: int = 0) -> BoolArray:
+    def body(self, clipped: int = 0, air: bool = True) -> BoolArray:
         """Return the blocks within the patient.
 
         Parameters
@@ -101,12 +104,20 @@ class Blocks:
         clipped : int
             How many voxels of a block may lie at an end of the volume's range, where they may
             have been clipped.
+        air : bool
+            Whether to leave out air and couch.
 
         Returns
         -------
         (z, ny, nx) bool array
         """
-        return body_blocks(self.low, self.high, self._mean, self._ties, clipped)
+        return body_blocks(self.low, self.high, self._mean, self._ties, clipped, air)
+
+    def looks_clipped(self) -> bool:
+        """Return whether more blocks reach the top of the range than chance would have there."""
+        uneven = self.high > self.low
+        top = self.high == np.max(self.high, where=uneven, initial=-np.inf)
+        return bool((uneven & top).sum() > _CLIPPED_SHARE * uneven.sum())
 
     def noise(self, inside: BoolArray) -> float:
         """Estimate the standard deviation of the noise in some blocks.

@@ -43,6 +43,7 @@ def body_blocks(
     mean: FloatArray,
     ties: npt.NDArray[np.uint8],
     clipped: int,
+    air: bool,
 ) -> BoolArray:
     """Return which blocks lie within the patient.
 
@@ -57,30 +58,37 @@ def body_blocks(
         How many voxels of each block have its least and its greatest value.
     clipped : int
         How many voxels of a block may lie at an end of the range.
+    air : bool
+        Whether to leave out air and couch; a display window may have taken them away already, and
+        with them what tells them from tissue.
 
     Returns
     -------
     (z, ny, nx) bool array
     """
     finite = np.isfinite(low)
-    body = finite & (high > low)
+    flat = finite & (high == low)
+    body: BoolArray = finite & ~flat
     if not body.any():
         return body
     at_ends = np.where(low == low[finite].min(), ties[..., 0], 0)
     at_ends += np.where(high == high[finite].max(), ties[..., 1], 0)
     body &= (at_ends <= clipped) & (low > _VACUUM)
+    padding = _padding(low[flat])
     if not clipped:
-        body &= ~np.isin(low, _padding(low[finite & (high == low)]))
-    if not body.any():
+        body &= ~np.isin(low, padding)
+    if not air or not body.any():
         return body
-    air, tissue = _air_and_tissue(low[body], mean[body])
-    if air is None:
+    # Air that was clipped or masked is among the padding, and the lowest class left is tissue.
+    floor = min([float(np.percentile(low[body], 0.5)), *padding[padding > _VACUUM]])
+    gas, tissue = _air_and_tissue(mean[body], floor)
+    if gas is None:
         return body
-    gap = tissue - air
-    solid = _without_small_parts(body & (low > air + _SOLID_SHARE * gap))
+    gap = tissue - gas
+    solid = _without_small_parts(body & (low > gas + _SOLID_SHARE * gap))
     # What is not solid belongs to the patient where air does not reach it from outside.
-    closed_in = _filled(solid) & ~_reached(~(low > air + _WALL_SHARE * gap))
-    return np.asarray(solid | (body & closed_in & (mean > air + _GAS_SHARE * gap)))
+    closed_in = _filled(solid) & ~_reached(~(low > gas + _WALL_SHARE * gap))
+    return np.asarray(solid | (body & closed_in & (mean > gas + _GAS_SHARE * gap)))
 
 
 def _padding(flat: FloatArray) -> FloatArray:
@@ -89,7 +97,7 @@ def _padding(flat: FloatArray) -> FloatArray:
     return np.asarray(values[counts >= max(4, 0.01 * flat.size)])
 
 
-def _air_and_tissue(low: FloatArray, mean: FloatArray) -> tuple[float | None, float]:
+def _air_and_tissue(mean: FloatArray, floor: float) -> tuple[float | None, float]:
     lowest, highest = float(mean.min()), float(mean.max())
     if highest - lowest <= _BINS * np.spacing(max(-lowest, highest)):
         return None, highest
@@ -102,7 +110,6 @@ def _air_and_tissue(low: FloatArray, mean: FloatArray) -> tuple[float | None, fl
         air, tissue = sums[:-1] / below, (sums[-1] - sums[:-1]) / above
         between = below * above * (tissue - air) ** 2
     split = int(np.nanargmax(between))
-    floor = float(np.percentile(low, 0.5))
     if air[split] - floor > _AIR_SHARE * (tissue[split] - floor):
         return None, float(tissue[split])
     return float(air[split]), float(tissue[split])

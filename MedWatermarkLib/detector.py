@@ -35,9 +35,9 @@ FloatRows = npt.NDArray[np.float32]
 
 # Projections looked at before a tag says how many there are.
 _FIRST_LOOK = 4
-# Clipped voxels in a block that a reader may put up with: a display window cuts off more blocks
-# than the error of a few voxels costs.
-_CLIPPED = (0, 4)
+# Which blocks may be marked: those that embedding would take; those with a few voxels that were
+# clipped, or hit by impulses, too; and all of them, where a window left nothing of the air.
+_BODIES = ((0, True), (4, True), (4, False))
 # Weight, in symbols, of what the volume says of the noise against what a slice says of its own.
 _VOLUME_WEIGHT = 100.0
 
@@ -116,7 +116,8 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
 def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:
     rows = where.patterns[:_FIRST_LOOK]
     blocks = Blocks(voxels, rows, alignment.top, alignment.left)
-    bodies = [blocks.body(clipped) for clipped in _CLIPPED]
+    tried = _BODIES if blocks.looks_clipped() else _BODIES[:1]
+    bodies = [blocks.body(clipped, air) for clipped, air in tried]
     syncs = [synchronise(blocks, b, where, alignment.dy, alignment.dx) for b in bodies]
     # Blocks more that carry the mark raise the score, and blocks that do not lower it.
     sync, body = max(zip(syncs, bodies, strict=True), key=lambda s: s[0].score if s[0] else 0.0)

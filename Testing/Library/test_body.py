@@ -71,3 +71,12 @@ def test_ct_head_ge_is_marked_nowhere_in_the_air_around_the_head(ct_head_ge: Vol
         air, _ = ndimage.label(layer < -500)
         rim = np.unique(np.concatenate([air[0], air[-1], air[:, 0], air[:, -1]]))
         assert not marked[np.isin(air, rim[rim > 0])].any()
+
+
+def test_air_of_one_value_is_air() -> None:
+    noisy = head(3, 256, 256)
+    outside = noisy < -500
+    for offset in (0, 1024):
+        masked = (np.where(outside, -1024, noisy) + offset).astype(np.int16)
+        assert not (body_of(masked) & outside).any()
+        assert body_of(masked).sum() > 0.95 * body_of(noisy.astype(np.int16)).sum()
