@@ -57,7 +57,7 @@ Medical Image Sharing Method", Chinese Journal of Electronics 29(5), 2020, 819-8
 <a href="https://doi.org/10.1049/cje.2020.07.003">doi 10.1049/cje.2020.07.003</a>.</p>
 """)
         self.parent.acknowledgementText = _("""
-Builds on the method of Y. Chen, Y. Bai and Y. Yao, "A Secure and Privacy-Preserving Watermark
+Builds on the method of Chen, Bai and Yao, "A Secure and Privacy-Preserving Watermark
 Based Medical Image Sharing Method", Chinese Journal of Electronics 29(5), 2020, 819-825,
 <a href="https://doi.org/10.1049/cje.2020.07.003">doi 10.1049/cje.2020.07.003</a>.
 """)

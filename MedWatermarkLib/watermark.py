@@ -4,8 +4,8 @@ The method: spread-transform dither modulation (B. Chen, G. W. Wornell, "Quantiz
 modulation", IEEE Transactions on Information Theory 47(4), 2001, 1423-1443) of a few low-frequency
 patterns inside each 8x8 block of the patient, slice by slice, in stored units. A block's
 projection on a pattern is moved to the nearest point of a lattice that means 0 or of one that
-means 1. What is carried are the data codewords of the message's QR code (after F. Chen, X. Bai,
-Y. Yao, Chinese Journal of Electronics 29(5), 2020, 819-825) and a short tag, both under a strong
+means 1. What is carried are the data codewords of the message's QR code (after Chen, Bai
+and Yao, Chinese Journal of Electronics 29(5), 2020, 819-825) and a short tag, both under a strong
 error-correcting code. The change of a block is computed in integers from a few bits, so it can be
 taken back exactly.
 """
