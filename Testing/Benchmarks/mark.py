@@ -10,14 +10,12 @@ wrong keys. Without an argument: all three.
 
 from __future__ import annotations
 
-import io
 import itertools
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
-import openjpeg.utils
-from PIL import Image
 from scans import SERIES, SLICES, claim_of, scan
 
 from MedWatermarkLib.scan import stored_strength
@@ -31,6 +29,9 @@ from MedWatermarkLib.watermark import (
     extract,
     restore,
 )
+
+sys.path.append(str(Path(__file__).parents[1]))
+from attacks import jpeg, jpeg2000, noisy
 
 ROOMY, TAGGED = 1200, 300
 TRIALS = 560
@@ -88,58 +89,13 @@ def scans() -> None:
         )
 
 
-def windowed(center: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
-    def view(voxels: np.ndarray) -> np.ndarray:
-        grey = (voxels - (center - width / 2)) / width * 255
-        return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
-
-    return view
-
-
-def jpeg(center: float, width: float, quality: int) -> Callable[[np.ndarray], np.ndarray]:
-    def attack(voxels: np.ndarray) -> np.ndarray:
-        slices = []
-        for layer in windowed(center, width)(voxels):
-            file = io.BytesIO()
-            Image.fromarray(layer).save(file, "JPEG", quality=quality)
-            slices.append(np.asarray(Image.open(file)))
-        return np.stack(slices)
-
-    return attack
-
-
-def jpeg2000(ratio: float) -> Callable[[np.ndarray], np.ndarray]:
-    def attack(voxels: np.ndarray) -> np.ndarray:
-        slices = []
-        for layer in voxels:
-            data = openjpeg.utils.encode_array(
-                (layer.astype(np.int32) + 2000).astype(np.uint16),
-                bits_stored=13,
-                photometric_interpretation=2,
-                use_mct=False,
-                compression_ratios=[ratio],
-            )
-            slices.append(openjpeg.utils.decode(data).astype(np.int32) - 2000)
-        return np.stack(slices).astype(np.int16)
-
-    return attack
-
-
-def noise(deviation: float) -> Callable[[np.ndarray], np.ndarray]:
-    def attack(voxels: np.ndarray) -> np.ndarray:
-        added = np.random.default_rng(11).normal(0, deviation, voxels.shape)
-        return np.rint(voxels + added).astype(np.int16)
-
-    return attack
-
-
 ATTACKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda v: v,
-    "noise 5 HU": noise(5),
-    "JPEG 75, window 35/100": jpeg(35, 100, 75),
-    "JPEG 75, window 40/80": jpeg(40, 80, 75),
-    "JPEG 75, window 40/400": jpeg(40, 400, 75),
-    "JPEG 2000 8:1": jpeg2000(8),
+    "noise 5 HU": lambda v: noisy(v, 5),
+    "JPEG 75, window 35/100": lambda v: jpeg(v, 35, 100, 75),
+    "JPEG 75, window 40/80": lambda v: jpeg(v, 40, 80, 75),
+    "JPEG 75, window 40/400": lambda v: jpeg(v, 40, 400, 75),
+    "JPEG 2000 8:1": lambda v: jpeg2000(v, 8),
     "crop to 427x398 at (40, 56)": lambda v: v[:, 40:467, 56:454],
     "crop to 445x480 at (37, 21)": lambda v: v[:, 37:482, 21:501],
 }

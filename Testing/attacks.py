@@ -1,0 +1,49 @@
+"""What scans go through, for tests and benchmarks: (z, y, x) CT numbers in, a copy out."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import openjpeg.utils
+from PIL import Image
+
+# Added before JPEG 2000, which takes no negative values here; 13 bits hold what results.
+_OFFSET, _BITS = 2000, 13
+
+
+def windowed(voxels: np.ndarray, center: float, width: float) -> np.ndarray:
+    """Show in 8 bits, as a viewer's export does."""
+    grey = (voxels - (center - width / 2)) / width * 255
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def jpeg(voxels: np.ndarray, center: float, width: float, quality: int) -> np.ndarray:
+    """Compress each slice of a windowed copy as JPEG."""
+    slices = []
+    for layer in windowed(voxels, center, width):
+        file = io.BytesIO()
+        Image.fromarray(layer).save(file, "JPEG", quality=quality)
+        slices.append(np.asarray(Image.open(file)))
+    return np.stack(slices)
+
+
+def jpeg2000(voxels: np.ndarray, ratio: float) -> np.ndarray:
+    """Compress each slice as lossy JPEG 2000 at its full depth."""
+    slices = []
+    for layer in voxels:
+        data = openjpeg.utils.encode_array(
+            (layer.astype(np.int32) + _OFFSET).astype(np.uint16),
+            bits_stored=_BITS,
+            photometric_interpretation=2,
+            use_mct=False,
+            compression_ratios=[ratio],
+        )
+        slices.append(openjpeg.utils.decode(data).astype(np.int32) - _OFFSET)
+    return np.stack(slices).astype(np.int16)
+
+
+def noisy(voxels: np.ndarray, deviation: float) -> np.ndarray:
+    """Add Gaussian noise and round."""
+    noise = np.random.default_rng(3).normal(0, deviation, voxels.shape)
+    return np.rint(voxels + noise).astype(voxels.dtype)
