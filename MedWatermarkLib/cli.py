@@ -21,7 +21,7 @@ from MedWatermarkLib.report import reporting
 app = typer.Typer(
     name="medwatermark",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     # They would show the values of variables, and passwords among them.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,20 +31,24 @@ app = typer.Typer(
 
 Input = Annotated[
     Path,
-    typer.Argument(help="Scan: a folder of DICOM, or a DICOM, NRRD, NIfTI or MetaImage file."),
+    typer.Argument(
+        metavar="INPUT", help="Scan: a folder of DICOM, or a DICOM, NRRD, NIfTI or MetaImage file."
+    ),
 ]
 MarkedInput = Annotated[
     Path,
     typer.Argument(
+        metavar="INPUT",
         help="Scan: a folder of DICOM, a DICOM, NRRD, NIfTI or MetaImage file, or a PNG or JPEG of "
-        "one slice."
+        "one slice.",
     ),
 ]
 Output = Annotated[
     Path,
     typer.Argument(
+        metavar="OUTPUT",
         help="New scan: .nrrd, .nii.gz or .mha; any other name is a folder for DICOM (.dcm: one "
-        "DICOM file)."
+        "DICOM file).",
     ),
 ]
 KeyFile = Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")]
@@ -76,7 +80,7 @@ def medwatermark(
 ) -> None:
     """Put a signed diagnosis into the voxels of a scan, read it back, and take it out bit for bit.
 
-    Start with [bold]medwatermark demo[/bold]: it shows all of it on a real CT slice.
+    Start with `medwatermark demo`: it shows all of it on a real CT slice.
     """
     if version:
         typer.echo(f"medwatermark {__version__}")
@@ -85,7 +89,7 @@ def medwatermark(
 
 @app.command(epilog="Example: medwatermark keygen doctor.json")
 def keygen(
-    key_file: Annotated[Path, typer.Argument(help="New key file.")],
+    key_file: Annotated[Path, typer.Argument(metavar="KEYFILE", help="New key file.")],
     password_stdin: PasswordStdin = False,
     json_lines: Json = False,
 ) -> None:
@@ -233,7 +237,10 @@ def restore(
 )
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="A folder of DICOM, a scan, a key file or a restoration record.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A folder of DICOM, a scan, a key file or a restoration record."
+        ),
     ],
     series: SeriesUID = None,
     json_lines: Json = False,
@@ -254,7 +261,10 @@ def inspect(
 def qr(
     input: Annotated[
         str,
-        typer.Argument(help="Marked scan, picture of a slice, a claim's text, or a .txt with it."),
+        typer.Argument(
+            metavar="INPUT",
+            help="Marked scan, picture of a slice, a claim's text, or a .txt with it.",
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option(metavar="PNG", help="New picture; else it is shown here.")
@@ -278,7 +288,9 @@ def demo(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="New folder for what it makes.", show_default="medwatermark-demo, or with a number"
+            metavar="[FOLDER]",
+            help="New folder for what it makes.",
+            show_default="medwatermark-demo, or with a number",
         ),
     ] = None,
     input: Annotated[

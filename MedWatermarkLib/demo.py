@@ -126,6 +126,7 @@ class _Run:
             original, marked.volume, marked.embedded.blocks, similarity=True
         )
         self._reading: ScanReading | None = None
+        self._is_exact = False
 
     def checks(self) -> list[Check]:
         """Do the steps, in order, and say what came of each."""
@@ -148,7 +149,13 @@ class _Run:
             window=display_window(before),
             spacing=before.spacing[:2],
         )
-        picture = draw_figure(panels, self.change, self.claim, before.modality)
+        last = (
+            "The mark taken out again with the restoration record: all "
+            f"{before.voxels.size:,} voxels as they were, bit for bit."
+        )
+        picture = draw_figure(
+            panels, self.change, self.claim, before.modality, last if self._is_exact else ""
+        )
         picture.save(self._folder / "picture.png", optimize=True)
         slice_in_view = jpeg(
             panels.marked, SOFT_TISSUE if before.modality == "CT" else panels.window
@@ -239,13 +246,13 @@ class _Run:
         path = self._folder / f"restored{self.suffix}"
         write_volume(restore_scan(marked, record, self.claim), path, _TAKEN_OUT)
         restored = read_volume(path)
-        same = restored.voxels.dtype == self.original.voxels.dtype and np.array_equal(
+        self._is_exact = restored.voxels.dtype == self.original.voxels.dtype and np.array_equal(
             restored.voxels.view(np.uint8), self.original.voxels.view(np.uint8)
         )
         return [
             _check(
                 "The restored scan equals the original, bit for bit",
-                same,
+                self._is_exact,
                 f"{restored.voxels.size:,} voxels of {restored.voxels.dtype} compared",
             ),
             _check(

@@ -16,7 +16,7 @@ from MedWatermarkLib.figures import Figures
 FloatArray = npt.NDArray[np.float64]
 
 # In pixels: four square panels in a row.
-_WIDTH, _HEIGHT = 1600, 590
+_WIDTH, _HEIGHT = 1600, 616
 _MARGIN, _GAP, _PANEL, _TOP = 40, 16, 368, 116
 _BACKGROUND, _INK, _FAINT = (13, 17, 23), (240, 246, 252), (145, 152, 161)
 # Of the side of the patient, left free around it.
@@ -46,7 +46,9 @@ class Panels:
     spacing: tuple[float, float]
 
 
-def draw_figure(panels: Panels, change: Figures, claim: Claim, modality: str) -> Image.Image:
+def draw_figure(
+    panels: Panels, change: Figures, claim: Claim, modality: str, last: str
+) -> Image.Image:
     """Draw the picture.
 
     Parameters
@@ -55,6 +57,8 @@ def draw_figure(panels: Panels, change: Figures, claim: Claim, modality: str) ->
     change : Figures
     claim : Claim
     modality : str
+    last : str
+        What to say in the end.
 
     Returns
     -------
@@ -66,10 +70,11 @@ def draw_figure(panels: Panels, change: Figures, claim: Claim, modality: str) ->
     greatest = float(np.abs(difference).max()) or 1.0
     place = _patient(difference, panels.spacing)
     center, width = panels.window
+    gain = width / (2 * greatest)
     captions = [
         ("Original", f"window {center:g} / {width:g}{unit}"),
         ("Marked", f"RMSE {change.rmse:.2f}{unit}, PSNR {change.psnr:.1f} dB"),
-        ("Difference", f"black -{greatest:g} to white +{greatest:g}{unit}"),
+        ("Difference", f"−{greatest:g} to +{greatest:g}{unit}, enlarged {gain:.0f} times"),
         ("Read from the marked scan", "the claim's QR code, module by module"),
     ]
     pictures = [
@@ -88,8 +93,7 @@ def draw_figure(panels: Panels, change: Figures, claim: Claim, modality: str) ->
         canvas.paste(picture, (left, _TOP))
         draw.text((left, _TOP + _PANEL + 14), title, _INK, _font(23))
         draw.text((left, _TOP + _PANEL + 44), caption, _FAINT, _font(18))
-    last = "Taken out again with the restoration record, every voxel is as it was."
-    draw.text((_MARGIN, _TOP + _PANEL + 80), last, _FAINT, _font(18))
+    draw.text((_MARGIN, _TOP + _PANEL + 88), last, _FAINT, _font(18))
     return canvas
 
 

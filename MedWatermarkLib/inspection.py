@@ -16,11 +16,13 @@ from rich.table import Table
 
 from MedWatermarkLib import qr, watermark
 from MedWatermarkLib.account import KEY_FILE_VERSION, KeyFileError
+from MedWatermarkLib.capacity import Room
 from MedWatermarkLib.claim import PREFIX
-from MedWatermarkLib.imageio import Series, list_series, read_volume
+from MedWatermarkLib.imageio import ImageReadError, Series, list_series, read_volume
 from MedWatermarkLib.preparation import prepare
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.restoration import Restoration
+from MedWatermarkLib.sites import sites
 from MedWatermarkLib.tables import Row, grid, megabytes, ranges
 from MedWatermarkLib.volume import Volume
 
@@ -29,8 +31,6 @@ ROOMY_BLOCKS = 1200
 
 # CBOR of a claim but for its diagnosis, which has one to three bytes of length before it.
 _CLAIM_BYTES = 128
-# Longer than any code, so that what would fit is told.
-_TOO_LONG = b"?" * 2900
 
 
 @dataclass(frozen=True)
@@ -63,32 +63,41 @@ def inspect_path(path: Path, series: str | None, report: Report) -> None:
     ImageReadError, KeyFileError, RestorationError
         If it is none of them, or damaged.
     """
-    findings: list[Finding] = []
-    if path.is_file() and (start := _start(path))[:1] == b"{":
-        findings.append(of_key_file(path))
-    elif path.is_file() and start[:3] == b"MWR":
-        findings.append(of_record(path.read_bytes()))
+    start = _start(path) if path.is_file() else b""
+    if start.startswith(b"{"):
+        findings = [of_key_file(path)]
+    elif start.startswith(b"MWR"):
+        findings = [of_record(path.read_bytes())]
     else:
-        report.step("Reading the scan", 0.0, 0.4)
-        if path.is_dir():
-            findings.append(list_of(list_series(path)))
-        volume = read_volume(path, series)
-        prepare(report, volume.voxels.dtype, 0.4, 0.6)
-        report.step("Counting what can be marked", 0.6, 1.0)
-        findings.append(of_volume(volume))
+        findings = _of_scans(path, series, report)
     facts = {name: fact for finding in findings for name, fact in finding.facts.items()}
     report.result({"command": "inspect", "path": str(path), **facts}, *_spaced(findings))
 
 
+def _of_scans(path: Path, uid: str | None, report: Report) -> list[Finding]:
+    report.step("Reading the scan", 0.0, 0.4)
+    found = list_series(path) if path.is_dir() else []
+    listed = [list_of(found)] if found else []
+    try:
+        volume = read_volume(path, uid)
+    except ImageReadError as error:
+        if uid is not None or len(found) < 2:
+            raise
+        report.warn(f"The largest series cannot be read as one scan. {error}")
+        return listed
+    prepare(report, volume.voxels.dtype, 0.4, 0.6)
+    report.step("Counting what can be marked", 0.6, 1.0)
+    return [*listed, of_volume(volume)]
+
+
 def list_of(series: list[Series]) -> Finding:
     """Tell which DICOM series there are, without their descriptions, which may name the patient."""
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for heading in ("", "Series UID", "Modality", "Number", "Images", "Rows x columns"):
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for heading in ("No.", "Modality", "Images x rows x columns", "Series UID"):
         table.add_column(heading, overflow="fold")
-    for index, one in enumerate(series, start=1):
-        images, rows, columns = one.shape
+    for one in series:
         number = "" if one.number is None else str(one.number)
-        table.add_row(str(index), one.uid, one.modality, number, str(images), f"{rows} x {columns}")
+        table.add_row(number, one.modality, _by(one.shape), one.uid)
     facts = [
         {"uid": one.uid, "modality": one.modality, "number": one.number, "shape": list(one.shape)}
         for one in series
@@ -178,17 +187,23 @@ def longest_diagnosis(greatest: int) -> int:
     """
     if greatest == 0:
         return 0
-    codewords = len(qr.data_codewords(b"\xff" * greatest))
-    fits, fails = 0, 4000
+    room = len(qr.data_codewords(b"\xff" * greatest))
+    fits, fails = -1, greatest
     while fails - fits > 1:
         middle = (fits + fails) // 2
-        head = 1 if middle < 24 else 2 if middle < 256 else 3
-        text = PREFIX.encode() + base45.b45encode(bytes(_CLAIM_BYTES + head + middle))
-        if len(qr.data_codewords(text)) <= codewords:
-            fits = middle
-        else:
-            fails = middle
-    return fits
+        fits, fails = (middle, fails) if _codewords_of_claim(middle) <= room else (fits, middle)
+    return max(fits, 0)
+
+
+def _codewords_of_claim(characters: int) -> int:
+    """Count the codewords of a claim with a diagnosis of so many ASCII characters."""
+    head = 1 if characters < 24 else 2 if characters < 256 else 3
+    # Ones, since nothing but digits would take fewer codewords than a claim.
+    encoded = base45.b45encode(b"\xff" * (_CLAIM_BYTES + head + characters))
+    try:
+        return len(qr.data_codewords(PREFIX.encode() + encoded))
+    except qr.MessageTooLongError:
+        return qr.capacity(qr.GREATEST_VERSION) + 1
 
 
 def _start(path: Path) -> bytes:
@@ -205,15 +220,14 @@ def _spaced(findings: list[Finding]) -> Iterator[RenderableType]:
 
 def _room(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     """Return the blocks of each slice that can be marked, and the greatest message, in bytes."""
-    where: dict[str, Any] = {"valid_range": volume.valid_range, "reserved": volume.reserved}
     try:
-        watermark.embed(volume.voxels, _TOO_LONG, **where)
-        greatest = len(_TOO_LONG)
-    except watermark.MessageDoesNotFitError as error:
-        greatest = error.greatest
-    if greatest == 0:
+        marked = watermark.embed(
+            volume.voxels, b"?", valid_range=volume.valid_range, reserved=volume.reserved
+        )
+    except watermark.MessageDoesNotFitError:
         return np.zeros(len(volume.voxels), np.int64), 0
-    return watermark.embed(volume.voxels, b"?", **where).blocks, greatest
+    blocks = Restoration.from_bytes(marked.restoration).change.mask
+    return marked.blocks, Room(sites(b""), blocks).greatest_message()
 
 
 def _volume_rows(volume: Volume) -> list[Row]:
@@ -245,7 +259,7 @@ def _room_rows(blocks: np.ndarray[Any, np.dtype[np.int64]], greatest: int) -> li
     return [
         ("Markable blocks", f"{count} a slice, of 8 x 8 voxels"),
         ("Roomy slices", f"{len(roomy)} of {len(blocks)}{which}, with {ROOMY_BLOCKS:,} or more"),
-        ("Greatest message", f"{greatest:,} bytes" + (" or more" if greatest > 2899 else "")),
+        ("Greatest message", f"{greatest:,} bytes"),
         ("Longest diagnosis", fits),
     ]
 

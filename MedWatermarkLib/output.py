@@ -70,9 +70,9 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
     OutputExistsError
         If something is at a place by then.
     OutputError
-        If one cannot be written.
+        If the system does not let one be written.
     ImageWriteError
-        As it was raised within, but with the name of the place.
+        As it was raised within, with the name of the place.
     """
     absolute = [Path(os.path.abspath(place)) for place in places]
     folders = [place.parent / f".{secrets.token_hex(6)}.part" for place in absolute]
@@ -82,15 +82,14 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
             folder.mkdir(mode=0o700)
         yield staged
         _move_all(staged, absolute)
-    except ImageWriteError as error:
+    except (ImageWriteError, OSError) as error:
+        if (reason := _reason(error)) is not None:
+            names = " and ".join(map(str, places))
+            raise OutputError(f"{names} cannot be written: {reason}.") from error
         message = str(error)
         for temporary, place in zip(staged, places, strict=True):
             message = message.replace(str(temporary), str(place))
         raise ImageWriteError(message) from error
-    except OSError as error:
-        names = " and ".join(map(str, places))
-        reason = error.strerror or str(error)
-        raise OutputError(f"{names} cannot be written: {reason}.") from error
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -116,6 +115,15 @@ def _move_all(staged: list[Path], places: list[Path]) -> None:
             else:
                 target.unlink(missing_ok=True)
         raise
+
+
+def _reason(error: BaseException | None) -> str | None:
+    """Return what the system said, if the error goes back to it; others only add to its words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return os.strerror(error.errno)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _is_empty_folder(place: Path) -> bool:
