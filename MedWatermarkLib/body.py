@@ -22,9 +22,9 @@ _CORNERS[1] = True
 
 # Air is a class whose mean lies in the lowest third of the way from the floor to tissue.
 _AIR_SHARE = 0.35
-# A block is solid above this share of the way from air to tissue: halfway, and a little more since
-# the edges, which are neither, draw the mean of tissue down.
-_SOLID_SHARE = 0.55
+# A block is solid above this share of the way from air to tissue: about -300 HU on a CT, above all
+# that shares its voxels with air at the skin and below fat, however noisy.
+_SOLID_SHARE = 0.65
 # Gas in lungs and sinuses counts as patient where it holds at least this share of tissue.
 _GAS_SHARE = 0.1
 # Air from outside reaches a block that has a voxel below this share, and its neighbours.
