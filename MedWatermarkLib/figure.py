@@ -74,7 +74,7 @@ def draw_figure(
     captions = [
         ("Original", f"window {center:g} / {width:g}{unit}"),
         ("Marked", f"RMSE {change.rmse:.2f}{unit}, PSNR {change.psnr:.1f} dB"),
-        ("Difference", f"−{greatest:g} to +{greatest:g}{unit}, enlarged {gain:.0f} times"),
+        ("Difference", f"at most {greatest:g}{unit}, enlarged {gain:.0f} times"),
         ("Read from the marked scan", "the claim's QR code, module by module"),
     ]
     pictures = [

@@ -182,6 +182,13 @@ def read_mask(path: Path, volume: Volume) -> npt.NDArray[np.bool_]:
     return np.asarray(mask.voxels != 0)
 
 
+def read_again(path: Path) -> Volume:
+    """Read a scan of which everything was said when it was read first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_volume(path)
+
+
 def _check_format(volume: Volume, output: Path) -> None:
     """Refuse early what `write_volume` would refuse in the end."""
     if not output.name.lower().endswith(_IMAGE_SUFFIXES) and volume.source is None:
@@ -197,9 +204,7 @@ def _read_back(path: Path, volume: Volume, place: Path) -> Volume:
     Not every writer notices a full disk.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            written = read_volume(path)
+        written = read_again(path)
         whole = image_hash(written) == image_hash(volume)
     except ImageReadError:
         whole = False

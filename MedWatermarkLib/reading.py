@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import typer
@@ -31,6 +33,10 @@ _NOT_SHOWN = (
     "holds the signer's account, and whether they may vouch for a diagnosis, was not checked."
 )
 _UNDAMAGED = "It is the code of an undamaged claim; that it belongs to any scan was not shown."
+
+
+class NarrowTerminalError(ValueError):
+    """A QR code that does not fit in the terminal."""
 
 
 def open_scan(path: Path, series: str | None) -> Volume:
@@ -100,7 +106,7 @@ def show_code(
     ------
     typer.Exit
         With `ExitCode.NOT_READ`, if the scan gave no claim.
-    ClaimError, ImageReadError, WatermarkError, OutputError
+    ClaimError, ImageReadError, WatermarkError, OutputError, NarrowTerminalError
     """
     text = _claim_text(source)
     if text is None:
@@ -123,7 +129,9 @@ def show_code(
         "output": None if output is None else str(output),
     }
     if output is None:
-        report.result(facts, half_blocks(code.modules))
+        drawing = half_blocks(code.modules)
+        _check_width(drawing)
+        report.result(facts, drawing)
         return
     _draw(code.modules, output)
     report.result(facts, grid([("QR code", str(output)), *claim_rows(claim)]), Text(_UNDAMAGED))
@@ -137,6 +145,15 @@ def _claim_text(source: str) -> str | None:
     if path.is_file() and path.suffix.lower() == ".txt":
         return path.read_bytes()[:10_000].decode("utf-8", "replace")
     return None
+
+
+def _check_width(drawing: Text) -> None:
+    columns, needed = shutil.get_terminal_size((sys.maxsize, 0)).columns, drawing.plain.find("\n")
+    if columns < needed:
+        raise NarrowTerminalError(
+            f"The terminal has {columns} columns, and the code needs {needed}: make it wider, or "
+            "write a picture with --output."
+        )
 
 
 def _draw(modules: ArrayLike, place: Path) -> None:

@@ -21,8 +21,8 @@ from MedWatermarkLib.image_errors import ImageReadWarning
 
 #: Set to anything, it lets errors through with their traceback.
 DEBUG_VARIABLE = "MEDWATERMARK_DEBUG"
-# Where standard output is no terminal, nothing should be folded at 80 columns.
-_FILE_WIDTH = 120
+# Where standard output is no terminal, nothing should be folded: no QR code is wider.
+_FILE_WIDTH = 200
 
 
 class ExitCode(IntEnum):
@@ -175,6 +175,11 @@ def _sentence(error: Exception) -> str:
         return "There is not enough memory for this scan."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'}: {error.strerror}."
+    if "no locator available" in str(error):  # Numba's, from a read-only place without a home.
+        return (
+            "There is no folder to keep the compiled kernels in: set NUMBA_CACHE_DIR to one that "
+            "can be written to."
+        )
     return (
         f"Something unexpected happened ({type(error).__name__}), a fault of MedWatermark; nothing "
         f"was written. Please report it, with what {DEBUG_VARIABLE}=1 shows."

@@ -305,6 +305,13 @@ def test_the_qr_code_is_read_from_picture_and_terminal(marked, tmp_path):
         )
 
 
+def test_a_code_that_is_wider_than_the_terminal_is_not_shown_broken(marked):
+    done = run("qr", marked / "marked.dcm", COLUMNS="60")
+    assert done.exit_code == 1
+    assert "--output" in done.stderr
+    assert not done.stdout
+
+
 def test_ranges_are_written_briefly():
     assert ranges([1, 2, 3, 7, 9, 10]) == "1-3, 7, 9-10"
 
@@ -684,3 +691,9 @@ def test_a_fault_of_ours_is_one_line_that_quotes_nothing(capsys):
     assert said.err.count("\n") == 1
     assert "KeyError" in said.err
     assert "Grünwald" not in said.err
+
+
+def test_where_kernels_cannot_be_kept_the_remedy_is_named(capsys):
+    with pytest.raises(typer.Exit), reporting(False):
+        raise RuntimeError("cannot cache function 'project': no locator available for file")
+    assert "set NUMBA_CACHE_DIR" in capsys.readouterr().err
