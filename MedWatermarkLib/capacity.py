@@ -25,9 +25,10 @@ IntArray = npt.NDArray[np.int64]
 
 # Symbols that the code needs for each bit where nothing but the patient's shape decides which of
 # them there are; a short code word needs more of them than a long one.
-_SYMBOLS_PER_BIT = {TAG: 1.4, MESSAGE: 1.3}
-# A slice that has room at this many projections is to read alone.
-_USUAL_PROJECTIONS = 3
+_SYMBOLS_PER_BIT = {TAG: 1.35, MESSAGE: 1.3}
+# Slices with so many blocks are to read alone, if that takes no more than so many projections.
+_PROMISED_BLOCKS = {TAG: 300, MESSAGE: 1200}
+_PROMISED_PROJECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class Room:
         roles, self._ranks = where.roles(by, bx), where.ranks(by, bx)
         self._of = {role: roles == role for role in (TAG, MESSAGE)}
         self._slice = z
-        self._depth = len(inside)
+        self._blocks = inside.sum(axis=(1, 2))
 
     def plan(self, message_bits: int) -> Plan | None:
         """Return the plan with the fewest projections that hold tag and message, if there is one.
 
-        No slice that could hold all of either at the usual three projections is to lose it.
+        Slices of 300 blocks hold the tag alone, and slices of 1,200 the message, unless that is
+        so long that blocks of three projections would not do.
         """
         tag = self._fewest(TAG, TAG_BITS, TAG_PROJECTIONS)
         message = self._fewest(MESSAGE, message_bits, MESSAGE_PROJECTIONS)
@@ -75,12 +77,13 @@ class Room:
         return max(0, fits - (2 if fits <= capacity(9) else 3))
 
     def _fewest(self, role: int, bits: int, choices: tuple[int, ...]) -> int | None:
-        usual = self._reading_alone(role, bits, _USUAL_PROJECTIONS)
+        promised = self._blocks >= _PROMISED_BLOCKS[role]
+        promised &= self._reading_alone(role, bits, _PROMISED_PROJECTIONS)
         return next(
             (
                 projections
                 for projections in choices
-                if np.all(self._reading_alone(role, bits, projections) >= usual)
+                if np.all(self._reading_alone(role, bits, projections)[promised])
                 and self._holds(role, bits, projections)
             ),
             None,
@@ -97,5 +100,5 @@ class Room:
 
     def _reading_alone(self, role: int, bits: int, projections: int) -> BoolArray:
         """Return which slices have symbols enough by themselves."""
-        counts = np.bincount(self._slice[self._of[role]], minlength=self._depth) * projections
-        return np.asarray(counts >= _SYMBOLS_PER_BIT[role] * bits)
+        counts = np.bincount(self._slice[self._of[role]], minlength=len(self._blocks))
+        return np.asarray(counts * projections >= _SYMBOLS_PER_BIT[role] * bits)

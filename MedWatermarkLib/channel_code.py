@@ -28,6 +28,8 @@ _TAIL = 6 * _MEMORY
 _ITERATIONS = 16
 _SCALE = np.float32(0.75)
 _SEED = 0x4D_57_31
+# Share of the bound on the spread of a permutation that a greedy choice still reaches.
+_SPREAD = 0.4
 
 
 def _trellis() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -196,7 +198,7 @@ def _decode_all(llrs, order, following, parity, iterations, posteriors):  # type
 
 @cache
 def _interleaver(size: int) -> npt.NDArray[np.int64]:
-    spread = int(0.8 * np.sqrt(size / 2))
+    spread = int(_SPREAD * np.sqrt(size / 2)) + 2
     while True:
         order = _s_random(size, spread, _SEED + size)
         if order[-1] >= 0:

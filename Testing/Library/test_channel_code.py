@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.channel_code import TurboCode, _interleaver
 
 LENGTHS = (1, 2, 8, 40, 144, 304, 1608, 5000)
 
@@ -76,3 +78,21 @@ def test_nothing_received_says_nothing() -> None:
 def test_the_code_word_is_the_one_of_version_1() -> None:
     word = TurboCode(8).encode(np.array([1, 0, 1, 1, 0, 0, 1, 0], np.uint8))
     assert np.packbits(word).tobytes().hex() == "b2d3f383b9cb5e40"
+
+
+@pytest.mark.parametrize(
+    ("bits", "first", "digest"),
+    [
+        (144, [57, 91, 99, 28, 109, 131, 56, 89], "0c2a2d1f105aa1d8"),
+        (1608, [1243, 129, 63, 1136, 1032, 1285, 365, 606], "c3c5c6e6656329e5"),
+    ],
+)
+def test_the_interleaver_is_the_one_of_version_1(bits: int, first: list[int], digest: str) -> None:
+    order = _interleaver(bits)
+    assert order[:8].tolist() == first
+    assert sha256(order.astype("<u2").tobytes()).hexdigest().startswith(digest)
+
+
+def test_the_longest_message_has_an_interleaver_too() -> None:
+    order = _interleaver(8 * 2956)
+    assert np.array_equal(np.sort(order), np.arange(8 * 2956))

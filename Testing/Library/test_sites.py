@@ -79,3 +79,4 @@ def test_the_sites_are_those_of_version_1() -> None:
         [2, 2, 0, 1],
     ]
     assert public.order(738)[0][:8].tolist() == [704, 129, 175, 559, 635, 445, 730, 317]
+    assert np.packbits(public.order(738)[1][:64]).tobytes().hex() == "facabe449fde6ebc"
