@@ -112,20 +112,22 @@ def find_series(path: Path) -> tuple[list[Series], list[str]]:
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}.")
     by_uid: dict[str, list[Series]] = defaultdict(list)
-    remarks = []
+    damage = []
     for file in _files(path):
         try:
             listed = _listed(file)
         except (ImageReadError, OSError) as error:
             if file == path:
                 raise
-            remarks.append(f"a file was left out, since {error}")
+            damage.append(str(error).rstrip("."))
             continue
         if listed is not None:
             by_uid[listed.uid].append(listed)
     series = [_joined(parts) for parts in by_uid.values()]
     series.sort(key=lambda one: (-one.shape[0] * one.shape[1] * one.shape[2], one.uid))
-    return series, remarks
+    if len(damage) <= 1:
+        return series, [f"a file was left out, since {error}" for error in damage]
+    return series, [f"{len(damage)} files were left out; the first, since {damage[0]}"]
 
 
 def is_dicom(path: Path) -> bool:

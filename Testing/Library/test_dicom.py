@@ -656,3 +656,12 @@ def test_damage_to_any_byte_of_a_header_is_borne_or_refused_in_words(make_series
         shutil.rmtree(folder.parent / "out", ignore_errors=True)
 
     law()
+
+
+def test_many_damaged_files_make_one_warning(make_series: Callable[..., Path]) -> None:
+    folder = make_series()
+    whole = (folder / "99").read_bytes()
+    for number in range(3):
+        (folder / f"damaged{number}").write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(ImageReadWarning, match="3 files were left out; the first, since"):
+        assert len(read_volume(folder).voxels) == 4
