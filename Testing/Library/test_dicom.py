@@ -270,7 +270,6 @@ def test_a_file_cut_short_within_its_pixels_is_refused_by_name(make_series):
 def test_a_file_cut_short_before_its_pixels_is_left_out_by_name(make_series):
     folder = make_series(VOXELS)
     whole = (folder / "99").read_bytes()
-    rows = whole.index(b"\x28\x00\x10\x00")
     (folder / "99").write_bytes(whole[:600])
     with pytest.warns(ImageReadWarning, match=r"99 ends before its image"):
         assert len(read_volume(folder).voxels) == 3
