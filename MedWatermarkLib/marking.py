@@ -242,7 +242,7 @@ def _report_marked(
         ("Copy", str(marking.copy)),
         ("Mark", mark_key_row(marking.key)),
         *change.rows(marked.volume.modality),
-        ("Marked blocks", f"{blocks.sum():,} of 8 x 8 voxels in {len(blocks)} slices"),
+        ("Marked blocks", f"{blocks.sum():,} of 8 x 8 voxels, in {_count(len(blocks))}"),
         ("Slices", slices_alone(reading.extracted)),
         ("Marked scan", str(output)),
         (
@@ -263,3 +263,7 @@ def mark_key_row(key: bytes) -> str:
 
 def _by(volume: Volume) -> str:
     return " x ".join(map(str, volume.voxels.shape))
+
+
+def _count(slices: int) -> str:
+    return "one slice" if slices == 1 else f"{slices} slices"

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import numpy as np
 import pydicom
 import pytest
@@ -74,7 +75,12 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def child(*arguments: object, **options: object) -> subprocess.Popen[str]:
     """The command in a process of its own, as Slicer's panel starts it."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "MEDWATERMARK_PASSWORD": PASSWORD}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "MEDWATERMARK_PASSWORD": PASSWORD,
+        "NUMBA_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         [*MODULE, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -83,6 +89,14 @@ def child(*arguments: object, **options: object) -> subprocess.Popen[str]:
         env=environment,
         **options,
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Scans as small as these are slower with several, where others use the machine too."""
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numba
 import numpy as np
 import pydicom
 import pytest
@@ -25,6 +26,14 @@ def demonstrate(*arguments: object) -> dict:
     done = CliRunner().invoke(app, ["demo", *map(str, arguments), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Scans as small as these are slower with several, where others use the machine too."""
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 @pytest.fixture(scope="module")
