@@ -320,7 +320,7 @@ def _report(report: Report, folder: Path, run: _Run, checks: list[Check]) -> Non
     due = len(checks) - beyond
     verdict = f"{failed} of {due} checks failed." if failed else f"All {due} checks passed."
     if beyond:
-        verdict += f" {beyond} more were tried, which nobody promised, and did not come out."
+        verdict += f" {beyond} more attempts, beyond what is promised, did not succeed."
     report.result(
         facts,
         grid(rows),
