@@ -24,7 +24,7 @@ from MedWatermarkLib.sites import (
     Sites,
     places,
 )
-from MedWatermarkLib.soft import deviation_of, log_ratios
+from MedWatermarkLib.soft import deviation_of, log_ratios, unmarked_share
 from MedWatermarkLib.strength import step_ratio
 from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
 
@@ -164,9 +164,9 @@ class _Received:
     length: int
     depth: int
 
-    def words(self, deviation: FloatArray) -> FloatRows:
+    def words(self, deviation: FloatArray, unmarked: float) -> FloatRows:
         """Return the log ratios of each slice's code word, 0 where nothing was received."""
-        ratios = log_ratios(self.phase, self.slices, deviation)
+        ratios = log_ratios(self.phase, self.slices, deviation, unmarked)
         ratios *= 1 - 2 * self.scramble.astype(np.float32)
         index = self.slices[:, None] * self.length + self.places
         sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
@@ -179,6 +179,13 @@ class _Received:
         counts = np.bincount(self.slices, minlength=self.depth) * float(self.phase.shape[1])
         sums = np.bincount(self.slices, waves, self.depth)
         return np.asarray(sums / np.maximum(counts, 1))
+
+    def unmarked(self, coherence: FloatArray) -> float:
+        """Return the share of blocks without a mark, from the correlation with a known word."""
+        counts = np.bincount(self.slices, minlength=self.depth)
+        first = float((coherence * counts).sum() / max(counts.sum(), 1))
+        second = float(-np.cos(4 * np.pi * self.phase).mean())
+        return unmarked_share(first, second, self.phase.size)
 
 
 def _received(view: _View, sync: Sync, role: int, width: int, step: float, bits: int) -> _Received:
@@ -194,8 +201,8 @@ def _read(view: _View, sync: Sync) -> Extracted:
     origin = view.alignment.origin
     for width in TAG_PROJECTIONS:
         received = _received(view, sync, TAG, width, sync.step, TAG_BITS)
-        deviation = deviation_of(_shrunk(sync.coherence, received))
-        tag, alone, certainty = _read_tag(received.words(deviation))
+        deviation = deviation_of(_shrunk(sync.coherence, received), sync.unmarked)
+        tag, alone, certainty = _read_tag(received.words(deviation, sync.unmarked))
         if tag is not None:
             break
     else:
@@ -204,11 +211,12 @@ def _read(view: _View, sync: Sync) -> Extracted:
 
     # Every bit of the tag is known now, and says more of the noise than the pilots could.
     coherence = received.coherence(encoded(tag.to_bytes()))
-    deviation = deviation_of(_shrunk(coherence, received))
+    unmarked = received.unmarked(coherence)
+    deviation = deviation_of(_shrunk(coherence, received), unmarked)
     density = MESSAGE_PROJECTIONS[tag.density]
     ratio = step_ratio(density, width)
     received = _received(view, sync, MESSAGE, density, sync.step * ratio, 8 * tag.codewords)
-    words = received.words(deviation / ratio)
+    words = received.words(deviation / ratio, unmarked)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
     tried = np.flatnonzero((symbols >= 8 * tag.codewords) & alone)
     code = TurboCode(8 * tag.codewords)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,15 @@ class ImageWriteError(ValueError):
 
 class ImageReadWarning(UserWarning):
     """A scan was read, but something of it was left out or assumed."""
+
+
+def reason_of(error: BaseException | None) -> str | None:
+    """Return what the system said, if the error goes back to it; others only add to its words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return os.strerror(error.errno)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextmanager

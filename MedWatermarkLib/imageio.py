@@ -19,7 +19,12 @@ from MedWatermarkLib.derived_series import write_dicom
 from MedWatermarkLib.dicom import read_dicom
 from MedWatermarkLib.dicom_series import Series, discreet_pydicom, find_series, is_dicom
 from MedWatermarkLib.identity import identity_of_metadata
-from MedWatermarkLib.image_errors import ImageReadError, ImageReadWarning, ImageWriteError
+from MedWatermarkLib.image_errors import (
+    ImageReadError,
+    ImageReadWarning,
+    ImageWriteError,
+    reason_of,
+)
 from MedWatermarkLib.volume import Volume, VolumeError
 
 __all__ = [
@@ -152,7 +157,8 @@ def _beside(path: Path) -> Iterator[Path]:
         folder.mkdir()
         yield folder
     except OSError as error:
-        raise ImageWriteError(f"{path} cannot be written: {error.strerror or error}.") from error
+        reason = reason_of(error) or "the system refused it"
+        raise ImageWriteError(f"{path} cannot be written: {reason}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -235,8 +241,13 @@ def _write_itk(volume: Volume, path: Path) -> None:
         except RuntimeError as error:
             raise ImageWriteError(f"{path} cannot be written: {_last_line(error)}") from error
         _check_geometry_is_kept(volume, folder / path.name, path)
+        _check_voxels_are_kept(voxels, folder / path.name, path)
         # Of .nhdr and .mhd the header is moved last: it names the file with the voxels.
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
+        files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
+        for file in files:
+            if (place := path.with_name(file.name)).exists():
+                raise ImageWriteError(f"{place} exists already; choose another name.")
+        for file in files:
             os.replace(file, path.with_name(file.name))
 
 
@@ -256,6 +267,17 @@ def _check_geometry_is_kept(volume: Volume, written: Path, path: Path) -> None:
                 f"{path} cannot be written: its format cannot hold the directions of the axes. "
                 "Write NRRD (.nrrd)."
             )
+
+
+def _check_voxels_are_kept(voxels: npt.NDArray[Any], written: Path, path: Path) -> None:
+    """Refuse a file that is not whole: ITK does not notice a full disk in every format."""
+    try:
+        image = sitk.ReadImage(str(written))
+        there = sitk.GetArrayViewFromImage(image)
+    except RuntimeError:
+        there = np.empty(0)
+    if not np.array_equal(there, voxels, equal_nan=voxels.dtype.kind == "f"):
+        raise ImageWriteError(f"{path} could not be written whole; the disk may be full.")
 
 
 def _last_line(error: RuntimeError) -> str:

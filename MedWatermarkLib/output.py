@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from MedWatermarkLib.image_errors import ImageWriteError
+from MedWatermarkLib.image_errors import ImageWriteError, reason_of
 
 
 class OutputError(ValueError):
@@ -83,7 +83,7 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
         yield staged
         _move_all(staged, absolute)
     except (ImageWriteError, OSError) as error:
-        if (reason := _reason(error)) is not None:
+        if (reason := reason_of(error)) is not None:
             names = " and ".join(map(str, places))
             raise OutputError(f"{names} cannot be written: {reason}.") from error
         message = str(error)
@@ -115,15 +115,6 @@ def _move_all(staged: list[Path], places: list[Path]) -> None:
             else:
                 target.unlink(missing_ok=True)
         raise
-
-
-def _reason(error: BaseException | None) -> str | None:
-    """Return what the system said, if the error goes back to it; others only add to its words."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return os.strerror(error.errno)
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _is_empty_folder(place: Path) -> bool:

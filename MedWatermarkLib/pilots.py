@@ -11,6 +11,7 @@ from numba import njit, prange
 
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, Sites, pilot_places
+from MedWatermarkLib.soft import unmarked_share
 from MedWatermarkLib.strength import step
 
 #: A score that chance alone reaches about once in a hundred unmarked volumes. It only spares the
@@ -47,12 +48,15 @@ class Sync:
         Phase of each slice.
     coherence : (z,) float64 array
         Mean of the pilots' correlation in each slice: 1 without noise, 0 without a mark.
+    unmarked : float
+        Share of the blocks looked at that carry no mark.
     """
 
     score: float
     step: float
     phases: npt.NDArray[np.int64]
     coherence: FloatArray
+    unmarked: float
 
 
 def synchronise(
@@ -104,6 +108,11 @@ def synchronise(
         step=float(steps[best]),
         phases=phases,
         coherence=own / np.maximum(counts, 1),
+        unmarked=unmarked_share(
+            float(own.sum() / counts.sum()),
+            float(-np.cos(4 * np.pi / steps[best] * values).mean()),
+            values.size,
+        ),
     )
 
 

@@ -16,21 +16,48 @@ _BINS = 256
 _LEAST_DEVIATION = 0.03
 _GREATEST_COHERENCE = float(np.exp(-2 * (np.pi * _LEAST_DEVIATION) ** 2))
 _LEAST_COHERENCE = 1e-3
-# Share of blocks taken for marked that may not be: masks differ a little after an attack.
-_UNMARKED = 0.05
+# Share of blocks taken for marked that are not: at least, at most, and where noise hides it.
+_UNMARKED = (0.03, 0.9)
+_USUALLY_UNMARKED = 0.05
+# Standard deviations above which the second harmonic is taken for more than chance.
+_SIGNIFICANT = 4.0
 
 
-def deviation_of(coherence: FloatArray) -> FloatArray:
+def unmarked_share(first: float, second: float, count: int) -> float:
+    """Return the share of blocks that carry no mark, from two harmonics of all symbols.
+
+    Of a marked share m under wrapped normal noise of deviation s (in steps) the mean of
+    sin(2 pi x), signed by the bits, is ``m exp(-2 pi² s²)``, that of -cos(4 pi x)
+    ``m exp(-8 pi² s²)``: their ratio tells the noise, and the noise the share.
+
+    Parameters
+    ----------
+    first, second : float
+        The two means.
+    count : int
+        Symbols they were taken over.
+    """
+    if second * np.sqrt(2 * count) < _SIGNIFICANT:
+        return _USUALLY_UNMARKED
+    marked = first * (first / second) ** (1 / 3)
+    return float(np.clip(1 - marked, *_UNMARKED))
+
+
+def deviation_of(coherence: FloatArray, unmarked: float) -> FloatArray:
     """Return the noise, in steps, that leaves this mean of sin(2 pi x) on a lattice's points.
 
-    For wrapped normal noise of deviation s the mean is exp(-2 pi² s²).
+    For wrapped normal noise of deviation s the mean is exp(-2 pi² s²) of the marked share.
     """
+    coherence = coherence / (1 - unmarked)
     bounded = np.clip(coherence, _LEAST_COHERENCE, _GREATEST_COHERENCE)
     return np.asarray(np.sqrt(-np.log(bounded) / 2) / np.pi)
 
 
 def log_ratios(
-    phase: npt.NDArray[np.float32], slices: npt.NDArray[np.int64], deviation: FloatArray
+    phase: npt.NDArray[np.float32],
+    slices: npt.NDArray[np.int64],
+    deviation: FloatArray,
+    unmarked: float,
 ) -> npt.NDArray[np.float32]:
     """Return log likelihood ratios of the bits of blocks.
 
@@ -42,6 +69,8 @@ def log_ratios(
         Slice of each block.
     deviation : (z,) float64 array
         Noise of each slice, in steps.
+    unmarked : float
+        Share of the blocks that carry no mark.
 
     Returns
     -------
@@ -54,7 +83,7 @@ def log_ratios(
     density /= np.sqrt(2 * np.pi) * deviation[:, None]
     tables = np.stack([np.roll(density, _BINS // 2, axis=1), density], 1).astype(np.float32)
     ratios = np.empty(phase.shape, np.float32)
-    _soften(np.ascontiguousarray(phase), slices, tables, np.float32(_UNMARKED), ratios)
+    _soften(np.ascontiguousarray(phase), slices, tables, np.float32(unmarked), ratios)
     return ratios
 
 

@@ -1,4 +1,7 @@
+import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,3 +249,43 @@ def test_dicom_attributes_that_itk_carries_in_a_file_are_known_as_identity(tmp_p
     # And they are gone from what is written.
     write_volume(volume, tmp_path / "again.nhdr")
     assert "Grünwald" not in (tmp_path / "again.nhdr").read_text()
+
+
+def test_the_voxels_of_another_header_are_not_overwritten(
+    ct_phantom: Volume, tmp_path: Path
+) -> None:
+    for name, data in (("scan.nhdr", "scan.raw.gz"), ("scan.mhd", "scan.zraw")):
+        other = tmp_path / data
+        other.write_bytes(b"kept")
+        with pytest.raises(ImageWriteError, match="exists already"):
+            write_volume(ct_phantom, tmp_path / name)
+        assert other.read_bytes() == b"kept"
+        assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["out.nii", "out.nii.gz", "out.nrrd", "out.mha", "out"])
+def test_a_full_disk_leaves_nothing_and_says_so(
+    make_series: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    volume = read_volume(make_series())
+    target = tmp_path / name
+    code = (
+        "import resource, signal, sys\n"
+        "from MedWatermarkLib.imageio import ImageWriteError, read_volume, write_volume\n"
+        "volume = read_volume(sys.argv[1])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "try:\n"
+        "    write_volume(volume, sys.argv[2])\n"
+        "except ImageWriteError as error:\n"
+        "    print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(volume.source.slices[0].path.parent), str(target)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(target) in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not target.exists()

@@ -208,6 +208,13 @@ def test_an_excluded_region_is_left_alone() -> None:
         embed(original, CLAIM, exclude=lesion[:1])
 
 
+def test_a_slice_of_which_much_is_excluded_still_reads_alone() -> None:
+    original = head(1, 512, 512).astype(np.int16)
+    excluded = np.zeros(original.shape, bool)
+    excluded[:, :, 180:330] = True
+    assert extract(embed(original, CLAIM, exclude=excluded).voxels).message == CLAIM
+
+
 def test_blocks_with_values_that_are_not_finite_are_left_alone() -> None:
     original = head(2, 256, 256).astype(np.float32)
     original[:, 96:100, 96:100] = np.nan
