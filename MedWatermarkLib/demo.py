@@ -17,9 +17,9 @@ from rich.text import Text
 
 from MedWatermarkLib import qr
 from MedWatermarkLib.attacks import SOFT_TISSUE, attacks, display_window, jpeg
+from MedWatermarkLib.demo_figure import Panels, draw_figure
 from MedWatermarkLib.dicom import DicomSource
-from MedWatermarkLib.figure import Panels, draw_figure
-from MedWatermarkLib.figures import Figures, figures
+from MedWatermarkLib.distortion import Distortion, distortion
 from MedWatermarkLib.image_errors import ImageReadError
 from MedWatermarkLib.imageio import read_volume, write_volume
 from MedWatermarkLib.inspection import ROOMY_BLOCKS
@@ -123,7 +123,7 @@ class _Run:
         self._report = report
         self._shown = int(np.argmax(marked.embedded.blocks))
         report.step("Comparing with the original", 0.3, 0.35)
-        self.change: Figures = figures(
+        self.change: Distortion = distortion(
             original, marked.volume, marked.embedded.blocks, similarity=True
         )
         self._reading: ScanReading | None = None

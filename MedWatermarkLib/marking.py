@@ -11,7 +11,7 @@ import numpy.typing as npt
 from eth_account.signers.local import LocalAccount
 from rich.text import Text
 
-from MedWatermarkLib.figures import Figures, figures
+from MedWatermarkLib.distortion import Distortion, distortion
 from MedWatermarkLib.image_errors import ImageWriteError
 from MedWatermarkLib.imageio import ImageReadError, read_volume, write_volume
 from MedWatermarkLib.output import OutputError, new_files
@@ -96,7 +96,7 @@ def mark_file(source: Path, output: Path, record: Path, marking: Marking, report
         progress=report.step("Marking the scan", 0.3, 0.7),
     )
     report.step("Measuring the change", 0.7, 0.75)
-    change = figures(volume, marked.volume, marked.embedded.blocks, similarity=marking.quality)
+    change = distortion(volume, marked.volume, marked.embedded.blocks, similarity=marking.quality)
     with new_files(output, record) as (new_output, new_record):
         report.step("Writing the marked scan", 0.75, 0.85)
         new_record.touch(mode=0o600)
@@ -221,7 +221,7 @@ def _report_marked(
     record: Path,
     marking: Marking,
     marked: MarkedScan,
-    change: Figures,
+    change: Distortion,
     reading: ScanReading,
 ) -> None:
     blocks = marked.embedded.blocks

@@ -1,4 +1,4 @@
-"""Figures of a mark: how far it changed a scan, in the units that its reader knows."""
+"""Distortion: how far a mark changed a scan, in the units that its reader knows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AREA = 64  # voxels of a block
 
 
 @dataclass(frozen=True)
-class Figures:
+class Distortion:
     """How far a mark changed a scan, in rescaled units (HU on a CT).
 
     Attributes
@@ -58,9 +58,9 @@ class Figures:
         return rows if self.ssim is None else [*rows, ("SSIM", f"{self.ssim:.5f}")]
 
 
-def figures(
+def distortion(
     original: Volume, marked: Volume, blocks: npt.NDArray[np.int64], *, similarity: bool
-) -> Figures:
+) -> Distortion:
     """Compare a marked scan with the original.
 
     Parameters
@@ -90,7 +90,7 @@ def figures(
         from MedWatermarkLib.quality import compare
 
         ssim = compare(original.rescaled(), marked.rescaled()).ssim
-    return Figures(
+    return Distortion(
         rmse=math.sqrt(squares / (_AREA * max(int(blocks.sum()), 1))),
         greatest_change=greatest,
         psnr=20 * math.log10(peak / whole) if whole and peak > 0 else math.inf,
