@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from MedWatermarkLib import qr
 from MedWatermarkLib.attacks import display
 from MedWatermarkLib.claim import Claim
-from MedWatermarkLib.figures import Figures
+from MedWatermarkLib.distortion import Distortion
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,14 +47,14 @@ class Panels:
 
 
 def draw_figure(
-    panels: Panels, change: Figures, claim: Claim, modality: str, last: str
+    panels: Panels, change: Distortion, claim: Claim, modality: str, last: str
 ) -> Image.Image:
     """Draw the picture.
 
     Parameters
     ----------
     panels : Panels
-    change : Figures
+    change : Distortion
     claim : Claim
     modality : str
     last : str
