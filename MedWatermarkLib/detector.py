@@ -183,7 +183,7 @@ class _Received:
     def unmarked(self, coherence: FloatArray) -> float:
         """Return the share of blocks without a mark, from the correlation with a known word."""
         counts = np.bincount(self.slices, minlength=self.depth)
-        first = float((coherence * counts).sum() / max(counts.sum(), 1))
+        first = float((coherence * counts).sum() / max(int(counts.sum()), 1))
         second = float(-np.cos(4 * np.pi * self.phase).mean())
         return unmarked_share(first, second, self.phase.size)
 
@@ -278,7 +278,7 @@ def _message(bits: npt.NDArray[np.bool_], tag: Tag) -> bytes | None:
 def _shrunk(coherence: FloatArray, received: _Received) -> FloatArray:
     """Draw each slice's coherence towards the volume's, the more the fewer its symbols."""
     counts = np.bincount(received.slices, minlength=received.depth) * received.phase.shape[1]
-    volume = float((coherence * counts).sum() / max(counts.sum(), 1))
+    volume = float((coherence * counts).sum() / max(int(counts.sum()), 1))
     weight = counts / (counts + _VOLUME_WEIGHT)
     return np.asarray(weight * coherence + (1 - weight) * volume)
 
