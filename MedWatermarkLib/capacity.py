@@ -91,14 +91,20 @@ class Room:
 
     def _holds(self, role: int, bits: int, projections: int) -> bool:
         """Whether enough different bits of the code word find a place in all slices together."""
-        chosen = self._of[role]
-        length = TurboCode.length_of(bits)
-        covered = np.zeros(length, bool)
-        phases = self._slice[chosen] % PHASES
-        covered[places(self._ranks[chosen], projections, length, phases)] = True
+        covered = self._covered(role, bits, projections).any(axis=0)
         return int(covered.sum()) >= _SYMBOLS_PER_BIT[role] * bits
 
     def _reading_alone(self, role: int, bits: int, projections: int) -> BoolArray:
-        """Return which slices have symbols enough by themselves."""
-        counts = np.bincount(self._slice[self._of[role]], minlength=len(self._blocks))
-        return np.asarray(counts * projections >= _SYMBOLS_PER_BIT[role] * bits)
+        """Return in which slices enough different bits find a place."""
+        covered = self._covered(role, bits, projections).sum(axis=1)
+        return np.asarray(covered >= _SYMBOLS_PER_BIT[role] * bits)
+
+    def _covered(self, role: int, bits: int, projections: int) -> BoolArray:
+        """Return which bits of the code word find a place in each slice."""
+        chosen = self._of[role]
+        slices = self._slice[chosen]
+        length = TurboCode.length_of(bits)
+        place = places(self._ranks[chosen], projections, length, slices % PHASES)
+        covered = np.zeros((len(self._blocks), length), bool)
+        covered[slices[:, None], place] = True
+        return covered

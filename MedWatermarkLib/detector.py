@@ -116,15 +116,23 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
 def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:
     rows = where.patterns[:_FIRST_LOOK]
     blocks = Blocks(voxels, rows, alignment.top, alignment.left)
-    tried = _BODIES if blocks.looks_clipped() else _BODIES[:1]
-    bodies = [blocks.body(clipped, air) for clipped, air in tried]
-    syncs = [synchronise(blocks, b, where, alignment.dy, alignment.dx) for b in bodies]
-    # Blocks more that carry the mark raise the score, and blocks that do not lower it.
-    sync, body = max(zip(syncs, bodies, strict=True), key=lambda s: s[0].score if s[0] else 0.0)
-    if sync is None or sync.score < SIGNIFICANT:
-        nothing = tuple(SliceReading(False, False, 0.0) for _ in voxels)
-        return Extracted(None, None, nothing, 0.0, None, None, (0, 0))
-    return _read(_View(voxels, where, alignment, blocks, body), sync)
+    groups = [_BODIES] if blocks.looks_clipped() else [_BODIES[:1], _BODIES[1:]]
+    silent = tuple(SliceReading(False, False, 0.0) for _ in voxels)
+    found = Extracted(None, None, silent, 0.0, None, None, (0, 0))
+    for group in groups:
+        bodies = [blocks.body(clipped, air) for clipped, air in group]
+        syncs = [synchronise(blocks, b, where, alignment.dy, alignment.dx) for b in bodies]
+        # Blocks more that carry the mark raise the score, and blocks that do not lower it.
+        sync, body = max(zip(syncs, bodies, strict=True), key=_score)
+        if sync is not None and sync.score >= SIGNIFICANT:
+            found = _read(_View(voxels, where, alignment, blocks, body), sync)
+        if found.tag is not None:
+            break
+    return found
+
+
+def _score(candidate: tuple[Sync | None, BoolArray]) -> float:
+    return 0.0 if candidate[0] is None else candidate[0].score
 
 
 class _View:
