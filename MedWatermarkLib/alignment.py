@@ -34,6 +34,8 @@ _WIDTH = TAG_PROJECTIONS[0]
 _SLICES, _BLOCKS = 4, 2500
 # Grids and steps that are tried further.
 _GRIDS, _STEPS = 3, 4
+# The body as embedding sees it; and all that varies, since a part of a scan may have no air.
+_BODIES = ((0, True), (4, False))
 # Octaves between steps that count as different.
 _APART = 1 / 16
 # Alignments that the pilots are asked about.
@@ -92,17 +94,20 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
         if min(some.shape[1] - top, some.shape[2] - left) < BLOCK:
             continue
         blocks = Blocks(some, rows, top, left)
-        values = blocks.projections[blocks.body()]
-        values = values[:: max(1, len(values) // _BLOCKS)]
-        if len(values):
-            steps = steps_to_try(values)[::_COARSE]
-            scores = _comb(values, steps)
-            grids.append((float(scores.max()), top, left, float(steps[scores.argmax()])))
+        for guess in _BODIES:
+            values = blocks.projections[blocks.body(*guess)]
+            values = values[:: max(1, len(values) // _BLOCKS)]
+            if len(values):
+                steps = steps_to_try(values)[::_COARSE]
+                scores = _comb(values, steps)
+                best = float(scores.max()), float(steps[scores.argmax()])
+                grids.append((best[0], top, left, best[1], guess))
     found: dict[Alignment, float] = {}
-    for _, top, left, step in sorted(grids, reverse=True)[:_GRIDS]:
+    for _, top, left, step, guess in sorted(grids, reverse=True)[:_GRIDS]:
         blocks = Blocks(some, rows, top, left)
-        for tried in _related_steps(blocks.projections[blocks.body()], step):
-            score, dy, dx = _place(blocks, where, tried)
+        body = blocks.body(*guess)
+        for tried in _related_steps(blocks.projections[body], step):
+            score, dy, dx = _place(blocks, body, where, tried)
             alignment = Alignment(top, left, dy, dx)
             found[alignment] = max(score, found.get(alignment, -np.inf))
     return sorted(found, key=lambda alignment: -found[alignment])[:_FOUND]
@@ -135,9 +140,10 @@ def _related_steps(values: npt.NDArray[np.float32], step: float) -> list[float]:
     return best[:_STEPS]
 
 
-def _place(blocks: Blocks, where: Sites, step: float) -> tuple[float, int, int]:
+def _place(
+    blocks: Blocks, body: npt.NDArray[np.bool_], where: Sites, step: float
+) -> tuple[float, int, int]:
     """Correlate with the pilots of the canonical plane; return score, row and column."""
-    body = blocks.body()
     _, ny, nx = body.shape
     size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
     waves = np.sin(2 * np.pi / step * blocks.projections) * body[..., None]

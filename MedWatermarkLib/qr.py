@@ -25,6 +25,8 @@ from qrcode import base, util
 from qrcode.constants import ERROR_CORRECT_L
 
 MASK_PATTERN = 0
+# Digits, the densest characters, that version 40 holds.
+_GREATEST_DIGITS = 7089
 GREATEST_VERSION = 40
 
 _ALPHABETS = {
@@ -115,6 +117,8 @@ def data_codewords(message: bytes) -> bytes:
     """
     if not message:
         raise QRError("There is no message to make a QR code of.")
+    if len(message) > _GREATEST_DIGITS:
+        raise MessageTooLongError(len(message), _greatest_length(message[:_GREATEST_DIGITS]))
     for last in (9, 26, GREATEST_VERSION):  # The character count is wider from 10 and from 27 on.
         buffer = util.BitBuffer()
         for segment in _segments(message, last):

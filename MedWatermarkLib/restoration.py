@@ -102,10 +102,16 @@ class Restoration:
             raise RestorationError(
                 "The restoration record is damaged or cut short; take another copy of it."
             )
-        fields = cbor2.loads(body)
+        try:
+            return cls._from_fields(cbor2.loads(body))
+        except Exception as error:  # A right check around content that is none of ours.
+            raise RestorationError("This restoration record cannot be understood.") from error
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> Restoration:
         depth, height, width = shape = tuple(fields["shape"])
         grid = (depth, height // BLOCK, width // BLOCK)
-        packed = np.frombuffer(zlib.decompress(fields["mask"]), np.uint8)
+        packed = np.frombuffer(_inflated(fields["mask"], int(np.prod(grid))), np.uint8)
         mask = np.unpackbits(packed, count=int(np.prod(grid))).reshape(grid).astype(bool)
         rows = np.frombuffer(fields["rows"], "<i2").astype(np.int64).reshape(-1, AREA)
         change = Change(
@@ -124,7 +130,7 @@ class Restoration:
             change=change,
             original=fields["original"],
             marked=fields["marked"],
-            corrections=_decompressed(fields["corrections"]),
+            corrections=_decompressed(fields["corrections"], 16 * int(np.prod(shape))),
             slope=_repeated(fields["slope"]),
             intercept=_repeated(fields["intercept"]),
         )
@@ -176,8 +182,8 @@ def _compressed(corrections: npt.NDArray[np.int64]) -> bytes:
     return zlib.compress(np.ascontiguousarray(planes).tobytes(), 6)
 
 
-def _decompressed(data: bytes) -> npt.NDArray[np.int64]:
-    planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(8, -1)
+def _decompressed(data: bytes, greatest: int) -> npt.NDArray[np.int64]:
+    planes = np.frombuffer(_inflated(data, greatest), np.uint8).reshape(8, -1)
     gaps, differences = np.ascontiguousarray(planes.T).view("<i8").reshape(2, -1)
     return np.stack([np.cumsum(gaps), differences], 1).astype(np.int64)
 
@@ -190,3 +196,11 @@ def _run_lengths(values: npt.NDArray[np.float64]) -> list[list[float]]:
 
 def _repeated(runs: list[list[float]]) -> npt.NDArray[np.float64]:
     return np.concatenate([np.full(int(n), value, np.float64) for value, n in runs])
+
+
+def _inflated(data: bytes, greatest: int) -> bytes:
+    """Decompress at most as much as a volume of this size can need."""
+    inflated = zlib.decompressobj().decompress(data, greatest + 1)
+    if len(inflated) > greatest:
+        raise ValueError("more than the volume has")
+    return inflated

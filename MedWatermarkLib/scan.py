@@ -208,7 +208,10 @@ def restore_scan(volume: Volume, restoration: bytes, claim: Claim | None = None)
     )
     if rescaled:
         # Exported to a format without a rescale of its own, such as NRRD.
-        stored = np.rint((volume.rescaled() - intercept) / slope).astype(record.dtype)
+        stored = (volume.rescaled() - intercept) / slope
+        if np.dtype(record.dtype).kind != "f":
+            stored = np.rint(stored)
+        stored = stored.astype(record.dtype)
     voxels = watermark.restore(stored, restoration)
     if rescaled:
         voxels = (voxels * slope + intercept).astype(volume.voxels.dtype)

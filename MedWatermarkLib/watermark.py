@@ -50,6 +50,9 @@ __all__ = [
     "restore",
 ]
 
+# Whole numbers that float32 holds exactly.
+_EXACT_BITS = 23
+
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -155,6 +158,7 @@ def embed(
     """
     original = np.asarray(voxels)
     work = working_copy(original)
+    _check_types(message, key, copy, valid_range)
     if not 0 <= copy <= GREATEST_COPY:
         raise WatermarkError(f"A copy number lies between 0 and {GREATEST_COPY}, not {copy}.")
     integral = original.dtype.kind in "iu" or _is_integral(work)
@@ -236,6 +240,8 @@ def extract(
     WatermarkError
         If the array is not a volume of numbers.
     """
+    if not isinstance(key, bytes):
+        raise WatermarkError("The key of a mark is bytes.")
     return detect(working_copy(voxels), sites(key), progress or (lambda share: None))
 
 
@@ -285,6 +291,17 @@ def restore(voxels: npt.ArrayLike, restoration: bytes) -> Array:
     return np.asarray(original)
 
 
+def _check_types(
+    message: bytes, key: bytes, copy: int, valid_range: tuple[float, float] | None
+) -> None:
+    if not isinstance(message, bytes) or not isinstance(key, bytes):
+        raise WatermarkError("Message and key of a mark are bytes.")
+    if not isinstance(copy, int):
+        raise WatermarkError("A copy number is a whole number.")
+    if valid_range is not None and not valid_range[0] < valid_range[1]:
+        raise WatermarkError("The valid range must have a lower and a greater end.")
+
+
 def _check_strength(strength: float, integers: bool) -> None:
     if not (np.isfinite(strength) and strength > 0):
         raise WatermarkError("The strength of a mark must be a positive number.")
@@ -324,6 +341,9 @@ def _limits(blocks: Blocks, valid_range: tuple[float, float] | None) -> tuple[fl
     if not finite.any():
         return 0.0, 0.0
     low, high = float(blocks.low[finite].min()), float(blocks.high[finite].max())
+    # Extremes are known to the precision of float32, which is exact for 16 bits.
+    if high - low > 2**_EXACT_BITS:
+        low, high = low + (high - low) / 2**20, high - (high - low) / 2**20
     if valid_range is None:
         return low, high
     return max(low, valid_range[0]), min(high, valid_range[1])
