@@ -17,6 +17,9 @@ FloatArray = npt.NDArray[np.float64]
 # A scan as it left the scanner has a greatest voxel, perhaps a few; a windowed one has thousands.
 _CLIPPED_SHARE = 0.005
 
+# A value that fills so many whole blocks at the edge of slices was put there.
+_BACKGROUND_SHARE = 0.05
+
 # The dtype in which the kernels hold each dtype exactly.
 _KERNEL_DTYPES = {
     "bool": None,
@@ -95,8 +98,14 @@ class Blocks:
         project(voxels, table, top, left, values, self.low, self.high, self._mean, self._ties)
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
+        self._voxels, self._top, self._left = voxels, top, left
 
-    def body(self, clipped: int = 0, air: bool = True) -> BoolArray:
+    def body(
+        self,
+        clipped: int = 0,
+        air: bool = True,
+        hounsfield: tuple[float, float] | None = None,
+    ) -> BoolArray:
         """Return the blocks within the patient.
 
         Parameters
@@ -106,12 +115,38 @@ class Blocks:
             have been clipped.
         air : bool
             Whether to leave out air and couch.
+        hounsfield : (slope, intercept), optional
+            What makes CT numbers of the voxels, where it is known.
 
         Returns
         -------
         (z, ny, nx) bool array
         """
-        return body_blocks(self.low, self.high, self._mean, self._ties, clipped, air)
+        body = body_blocks(self.low, self.high, self._mean, self._ties, clipped, air, hounsfield)
+        return body & ~self._holding_background()
+
+    def _holding_background(self) -> BoolArray:
+        """Return the blocks with a voxel of a constant background that lies within the range.
+
+        A masked scan may have one of any value; where it is the least, it shows without this.
+        """
+        held: BoolArray = np.zeros(self.low.shape, bool)
+        rim = np.ones(self.low.shape, bool)
+        rim[:, 1:-1, 1:-1] = False
+        flat = self.low[rim & (self.low == self.high)]
+        if flat.size < _BACKGROUND_SHARE * rim.sum():
+            return held
+        values, counts = np.unique(flat, return_counts=True)
+        background = values[counts.argmax()]
+        if background == np.nanmin(self.low):
+            return held
+        ny, nx = self.low.shape[1:]
+        rows = slice(self._top, self._top + ny * BLOCK)
+        columns = slice(self._left, self._left + nx * BLOCK)
+        for z, layer in enumerate(self._voxels):
+            tiles = (layer[rows, columns] == background).reshape(ny, BLOCK, nx, BLOCK)
+            held[z] = tiles.any(axis=(1, 3))
+        return held
 
     def looks_clipped(self) -> bool:
         """Return whether more blocks reach the top of the range than chance would have there."""

@@ -34,6 +34,8 @@ _PART_SHARE = 0.1
 # Nothing physical lies below the -1024 HU of a vacuum, stored with an offset or without one; what
 # does is what a scanner writes outside its field of view.
 _VACUUM = -1100
+# CT numbers of air, and of tissue a little above that of water.
+_AIR_AND_WATER = (-1000.0, 50.0)
 _BINS = 512
 
 
@@ -44,6 +46,7 @@ def body_blocks(
     ties: npt.NDArray[np.uint8],
     clipped: int,
     air: bool,
+    hounsfield: tuple[float, float] | None = None,
 ) -> BoolArray:
     """Return which blocks lie within the patient.
 
@@ -61,6 +64,8 @@ def body_blocks(
     air : bool
         Whether to leave out air and couch; a display window may have taken them away already, and
         with them what tells them from tissue.
+    hounsfield : (slope, intercept), optional
+        What makes CT numbers of the voxels, where it is known: then nothing has to be guessed.
 
     Returns
     -------
@@ -73,15 +78,20 @@ def body_blocks(
         return body
     at_ends = np.where(low == low[finite].min(), ties[..., 0], 0)
     at_ends += np.where(high == high[finite].max(), ties[..., 1], 0)
-    body &= (at_ends <= clipped) & (low > _VACUUM)
+    vacuum = _vacuum(low[body], hounsfield)
+    body &= (at_ends <= clipped) & (low > vacuum)
     padding = _padding(low[flat])
     if not clipped:
         body &= ~np.isin(low, padding)
     if not air or not body.any():
         return body
     # Air that was clipped or masked is among the padding, and the lowest class left is tissue.
-    floor = min([float(np.percentile(low[body], 0.5)), *padding[padding > _VACUUM]])
-    gas, tissue = _air_and_tissue(mean[body], floor)
+    gas: float | None
+    if hounsfield is None:
+        floor = min([float(np.percentile(low[body], 0.5)), *padding[padding > vacuum]])
+        gas, tissue = _air_and_tissue(mean[body], floor)
+    else:
+        gas, tissue = ((number - hounsfield[1]) / hounsfield[0] for number in _AIR_AND_WATER)
     if gas is None:
         return body
     gap = tissue - gas
@@ -89,6 +99,14 @@ def body_blocks(
     # What is not solid belongs to the patient where air does not reach it from outside.
     closed_in = _filled(solid) & ~_reached(~(low > gas + _WALL_SHARE * gap))
     return np.asarray(solid | (body & closed_in & (mean > gas + _GAS_SHARE * gap)))
+
+
+def _vacuum(low: FloatArray, hounsfield: tuple[float, float] | None) -> float:
+    """Return the value below which nothing is an image, in units of the voxels."""
+    if hounsfield is not None:
+        return (_VACUUM - hounsfield[1]) / hounsfield[0]
+    # In units of which most of the image would lie below, it says nothing.
+    return _VACUUM if (low > _VACUUM).mean() > 0.5 else -np.inf
 
 
 def _padding(flat: FloatArray) -> FloatArray:
@@ -101,18 +119,18 @@ def _air_and_tissue(mean: FloatArray, floor: float) -> tuple[float | None, float
     lowest, highest = float(mean.min()), float(mean.max())
     if highest - lowest <= _BINS * np.spacing(max(-lowest, highest)):
         return None, highest
-    counts, edges = np.histogram(mean, _BINS)
+    # On the scale of roots one bright organ, or bone, does not make air of all the others.
+    counts, edges = np.histogram(np.sqrt(mean - lowest), _BINS)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)[:-1]
     above = mean.size - below
     sums = np.cumsum(counts * centres)
     with np.errstate(invalid="ignore", divide="ignore"):
-        air, tissue = sums[:-1] / below, (sums[-1] - sums[:-1]) / above
-        between = below * above * (tissue - air) ** 2
+        darker, brighter = sums[:-1] / below, (sums[-1] - sums[:-1]) / above
+        between = below * above * (brighter - darker) ** 2
     split = int(np.nanargmax(between))
-    if air[split] - floor > _AIR_SHARE * (tissue[split] - floor):
-        return None, float(tissue[split])
-    return float(air[split]), float(tissue[split])
+    air, tissue = lowest + float(darker[split]) ** 2, lowest + float(brighter[split]) ** 2
+    return (None if air - floor > _AIR_SHARE * (tissue - floor) else air), tissue
 
 
 def _without_small_parts(solid: BoolArray) -> BoolArray:

@@ -124,6 +124,7 @@ def mark_scan(
         valid_range=volume.valid_range,
         reserved=volume.reserved,
         exclude=exclude,
+        hounsfield=hounsfield(volume),
     )
     tell(0.6)
     if watermark.extract(embedded.voxels, key=key).message != message:
@@ -244,3 +245,12 @@ def stored_strength(volume: Volume, strength: float | None) -> float | None:
     if volume.modality == "CT":
         return GREATEST_DEFAULT / slope
     return noise_strength(volume.voxels) if volume.modality else None
+
+
+def hounsfield(volume: Volume) -> tuple[float, float] | None:
+    """Return slope and intercept that make CT numbers of a CT's voxels; None for all others.
+
+    They are the median slice's: a CT has the same in all its slices, or nearly so.
+    """
+    slope, intercept = float(np.median(volume.slope)), float(np.median(volume.intercept))
+    return (slope, intercept) if volume.modality == "CT" and slope > 0 else None

@@ -118,6 +118,7 @@ def embed(
     valid_range: tuple[float, float] | None = None,
     reserved: Sequence[tuple[float, float]] = (),
     exclude: npt.ArrayLike | None = None,
+    hounsfield: tuple[float, float] | None = None,
 ) -> Embedded:
     """Hide a message in a volume.
 
@@ -142,6 +143,9 @@ def embed(
         included: never touched, never produced.
     exclude : (z, y, x) bool array, optional
         Voxels that must not be touched.
+    hounsfield : (slope, intercept), optional
+        What makes CT numbers of the voxels of a CT, and so tells air from tissue; without it that
+        is guessed from their distribution.
 
     Returns
     -------
@@ -168,7 +172,7 @@ def embed(
 
     where = sites(key)
     blocks = Blocks(work, where.patterns)
-    inside = blocks.body() & ~_excluded(exclude, work.shape)
+    inside = blocks.body(hounsfield=hounsfield) & ~_excluded(exclude, work.shape)
     aim = default_strength(blocks, inside, integral) if strength is None else strength
     aim = rung_below(aim) if aim > 0 else 1.0
     quantum = 1.0 if integral and aim >= LEAST_INTEGRAL / 2 else _quantum(work, aim)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scans import SERIES, SLICES, claim_of, scan
 
-from MedWatermarkLib.scan import stored_strength
+from MedWatermarkLib.scan import hounsfield, stored_strength
 from MedWatermarkLib.tag import message_id
 from MedWatermarkLib.volume import Volume
 from MedWatermarkLib.watermark import (
@@ -45,6 +45,7 @@ def marked(volume: Volume, message: bytes, key: bytes = b"") -> Embedded:
         strength=stored_strength(volume, None),
         valid_range=volume.valid_range,
         reserved=volume.reserved,
+        hounsfield=hounsfield(volume),
     )
 
 
