@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from MedWatermarkLib.body import body_blocks
 from MedWatermarkLib.dct import BLOCK, noise_pattern, project
@@ -144,7 +145,10 @@ class Blocks:
         rows = slice(self._top, self._top + ny * BLOCK)
         columns = slice(self._left, self._left + nx * BLOCK)
         for z, layer in enumerate(self._voxels):
-            tiles = (layer[rows, columns] == background).reshape(ny, BLOCK, nx, BLOCK)
+            # Tissue has voxels of this value too, but none that are joined to the edge by others.
+            parts, _ = ndimage.label(np.pad(layer == background, 1, constant_values=True))
+            outside = (parts == parts[0, 0])[1:-1, 1:-1]
+            tiles = outside[rows, columns].reshape(ny, BLOCK, nx, BLOCK)
             held[z] = tiles.any(axis=(1, 3))
         return held
 

@@ -304,3 +304,9 @@ def test_without_zbars_library_pictures_are_read_by_zxing():
         "assert qr.decode(qr.picture(qr.encode(message).modules)) == message\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_huge_message_is_refused_at_once() -> None:
+    with pytest.raises(qr.MessageTooLongError) as error:
+        qr.data_codewords(b"x" * 10_000_000)
+    assert error.value.greatest == 2953

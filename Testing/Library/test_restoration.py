@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+
+import cbor2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,3 +79,32 @@ def test_the_marked_volume_is_left_as_it_is(embedded: Embedded) -> None:
     before = embedded.voxels.copy()
     restore(embedded.voxels, embedded.restoration)
     assert np.array_equal(embedded.voxels, before)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    change=st.dictionaries(
+        st.sampled_from(
+            ["shape", "dtype", "mask", "levels", "rows", "steps", "projections", "corrections"]
+        ),
+        st.none() | st.integers() | st.binary(max_size=40) | st.lists(st.integers(), max_size=4),
+        min_size=1,
+    )
+)
+def test_foreign_content_under_a_right_check_is_refused(change: dict[str, object]) -> None:
+    good = embed(head(1, 128, 128).astype(np.int16), b"A").restoration
+    body = cbor2.dumps({**cbor2.loads(good[4:-4]), **change})
+    with pytest.raises(RestorationError):
+        restore(np.zeros((1, 128, 128), np.int16), good[:4] + body + crc(body))
+
+
+def test_what_inflates_to_more_than_a_volume_has_is_refused() -> None:
+    good = embed(head(1, 128, 128).astype(np.int16), b"A").restoration
+    bomb = zlib.compress(bytes(1 << 24))
+    body = cbor2.dumps({**cbor2.loads(good[4:-4]), "mask": bomb})
+    with pytest.raises(RestorationError):
+        Restoration.from_bytes(good[:4] + body + crc(body))
+
+
+def crc(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(4, "big")

@@ -357,3 +357,60 @@ def test_nothing_is_produced_that_the_scan_itself_does_not_reach() -> None:
     assert embedded.voxels.min() == magnitudes.min() == 0
     assert embedded.voxels.max() == magnitudes.max()
     assert extract(embedded.voxels).message == SHORT
+
+
+def test_a_crop_from_inside_the_head_reads_though_it_shows_no_air(marked: np.ndarray) -> None:
+    extracted = extract(marked[:, 131:371, 150:390])
+    assert extracted.message == CLAIM
+    assert extracted.origin == (131, 150)
+
+
+def test_a_constant_background_within_the_range_of_tissue_is_left_alone() -> None:
+    original = head(3, 256, 256).astype(np.int16)
+    outside = original < -500
+    original[outside] = 40
+    embedded = embed(original, SHORT, hounsfield=(1, 0))
+    assert np.array_equal(embedded.voxels[outside], original[outside])
+    assert extract(embedded.voxels).message == SHORT
+
+
+def test_ct_numbers_tell_air_from_tissue_whatever_the_stored_values() -> None:
+    numbers = head(2, 256, 256)
+    expected = embed(numbers.astype(np.int16), SHORT, hounsfield=(1, 0)).blocks
+    stored = (numbers - 8192).astype(np.int16)
+    assert np.array_equal(embed(stored, SHORT, hounsfield=(1, 8192)).blocks, expected)
+    # Brain and bone alone, which look like air and tissue to whoever knows no CT numbers.
+    inside = numbers[:, 72:184, 72:184].astype(np.int16)
+    inside[:, 40:60, 40:60] = 900
+    assert embed(inside, SHORT, hounsfield=(1, 0)).blocks.sum() > 300
+
+
+def test_the_whole_range_of_32_bits_does_not_wrap() -> None:
+    rng = np.random.default_rng(0)
+    ends = np.where(np.indices((1, 256, 256))[1] < 100, -(2**31) + 2**24, 2**31 - 1 - 2**24)
+    original = (ends + rng.integers(-50, 50, ends.shape)).astype(np.int32)
+    original[0, 0, :2] = -(2**31), 2**31 - 1
+    try:
+        embedded = embed(original, SHORT)
+    except MessageDoesNotFitError:
+        return
+    assert np.array_equal(restore(embedded.voxels, embedded.restoration), original)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": "text"},
+        {"key": bytearray(b"k")},
+        {"copy": 1.5},
+        {"valid_range": (100, -100)},
+        {"valid_range": (np.nan, np.nan)},
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(volume: np.ndarray, wrong: dict) -> None:
+    with pytest.raises(WatermarkError):
+        embed(volume[:1], SHORT, **wrong)
+    with pytest.raises(WatermarkError):
+        embed(volume[:1], SHORT.decode())  # type: ignore[arg-type]
+    with pytest.raises(WatermarkError):
+        extract(volume[:1], key="text")  # type: ignore[arg-type]
