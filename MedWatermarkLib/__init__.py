@@ -1,8 +1,15 @@
 """MedWatermark: a medical scan that carries its signed diagnosis in its own voxels.
 
-One noun, one file; each file imports only what the design puts to its left:
-``volume``, ``imageio``, ``claim``, ``qr``, ``dct``, ``channel_code``, ``watermark``,
-``quality``, ``scan``, ``cli``. Nothing here imports Slicer or Qt.
+One noun, one file; each imports only what stands before it here, and nothing imports Slicer or Qt:
+
+- scans: ``volume``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``, ``slice_grid``,
+  ``identity``;
+- claims: ``claim``, ``account``, ``mention``, ``qr``;
+- the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
+  ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
+  ``alignment``, ``detector``, ``watermark``; ``quality`` measures it;
+- ``scan``: a scan and its claim, which is what most callers want;
+- the command line: ``cli`` and what it shows.
 """
 
 __version__ = "0.1.0"

@@ -14,7 +14,7 @@ from eth_utils.address import is_hex_address, to_checksum_address
 from rich.console import RenderableType
 from rich.table import Table
 
-from MedWatermarkLib import qr, watermark
+from MedWatermarkLib import qr
 from MedWatermarkLib.account import KEY_FILE_VERSION, KeyFileError
 from MedWatermarkLib.capacity import Room
 from MedWatermarkLib.claim import PREFIX
@@ -22,9 +22,11 @@ from MedWatermarkLib.imageio import ImageReadError, Series, list_series, read_vo
 from MedWatermarkLib.preparation import prepare
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.restoration import Restoration
+from MedWatermarkLib.scan import embed_message
 from MedWatermarkLib.sites import sites
 from MedWatermarkLib.tables import Row, grid, megabytes, ranges
 from MedWatermarkLib.volume import Volume
+from MedWatermarkLib.watermark import MessageDoesNotFitError
 
 #: Markable blocks from which on a slice is held to carry a whole claim alone.
 ROOMY_BLOCKS = 1200
@@ -221,10 +223,8 @@ def _spaced(findings: list[Finding]) -> Iterator[RenderableType]:
 def _room(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     """Return the blocks of each slice that can be marked, and the greatest message, in bytes."""
     try:
-        marked = watermark.embed(
-            volume.voxels, b"?", valid_range=volume.valid_range, reserved=volume.reserved
-        )
-    except watermark.MessageDoesNotFitError:
+        marked = embed_message(volume, b"?")
+    except MessageDoesNotFitError:
         return np.zeros(len(volume.voxels), np.int64), 0
     blocks = Restoration.from_bytes(marked.restoration).change.mask
     return marked.blocks, Room(sites(b""), blocks).greatest_message()

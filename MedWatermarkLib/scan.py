@@ -115,16 +115,8 @@ def mark_scan(
     claim = sign(image_hash(volume).digest, diagnosis, account, issued_at=issued_at)
     message = claim.to_text().encode()
     tell(0.2)
-    embedded = watermark.embed(
-        volume.voxels,
-        message,
-        key=key,
-        copy=copy,
-        strength=stored_strength(volume, strength),
-        valid_range=volume.valid_range,
-        reserved=volume.reserved,
-        exclude=exclude,
-        hounsfield=hounsfield(volume),
+    embedded = embed_message(
+        volume, message, key=key, copy=copy, strength=strength, exclude=exclude
     )
     tell(0.6)
     if watermark.extract(embedded.voxels, key=key).message != message:
@@ -140,6 +132,46 @@ def mark_scan(
         claim=claim,
         restoration=record.to_bytes(),
         embedded=embedded,
+    )
+
+
+def embed_message(
+    volume: Volume,
+    message: bytes,
+    *,
+    key: bytes = b"",
+    copy: int = 0,
+    strength: float | None = None,
+    exclude: npt.ArrayLike | None = None,
+) -> watermark.Embedded:
+    """Hide any message in a volume, with all that the volume knows of its voxels.
+
+    Parameters
+    ----------
+    volume : Volume
+    message : bytes
+    key, copy, strength, exclude
+        As for `mark_scan`.
+
+    Returns
+    -------
+    watermark.Embedded, in stored units.
+
+    Raises
+    ------
+    WatermarkError
+        If the volume cannot be marked, or has too little room.
+    """
+    return watermark.embed(
+        volume.voxels,
+        message,
+        key=key,
+        copy=copy,
+        strength=_stored_strength(volume, strength),
+        valid_range=volume.valid_range,
+        reserved=volume.reserved,
+        exclude=exclude,
+        hounsfield=_hounsfield(volume),
     )
 
 
@@ -225,20 +257,7 @@ def restore_scan(volume: Volume, restoration: bytes, claim: Claim | None = None)
     return restored
 
 
-def stored_strength(volume: Volume, strength: float | None) -> float | None:
-    """Return the strength of a scan's mark in stored units.
-
-    Parameters
-    ----------
-    volume : Volume
-    strength : float or None
-        RMSE in rescaled units; None for the default of the modality: 1.5 HU on a CT, 0.3 of the
-        noise on others.
-
-    Returns
-    -------
-    float, or None where neither modality nor strength is known: `embed` decides then.
-    """
+def _stored_strength(volume: Volume, strength: float | None) -> float | None:
     slope = float(np.median(np.abs(volume.slope)))
     if strength is not None:
         return strength / slope
@@ -247,7 +266,7 @@ def stored_strength(volume: Volume, strength: float | None) -> float | None:
     return noise_strength(volume.voxels) if volume.modality else None
 
 
-def hounsfield(volume: Volume) -> tuple[float, float] | None:
+def _hounsfield(volume: Volume) -> tuple[float, float] | None:
     """Return slope and intercept that make CT numbers of a CT's voxels; None for all others.
 
     They are the median slice's: a CT has the same in all its slices, or nearly so.

@@ -18,14 +18,11 @@ from pathlib import Path
 import numpy as np
 from scans import SERIES, SLICES, claim_of, scan
 
-from MedWatermarkLib.scan import hounsfield, stored_strength
+from MedWatermarkLib.scan import embed_message
 from MedWatermarkLib.tag import message_id
-from MedWatermarkLib.volume import Volume
 from MedWatermarkLib.watermark import (
-    Embedded,
     Extracted,
     MessageDoesNotFitError,
-    embed,
     extract,
     restore,
 )
@@ -35,18 +32,6 @@ from attacks import jpeg, jpeg2000, noisy
 
 ROOMY, TAGGED = 1200, 300
 TRIALS = 560
-
-
-def marked(volume: Volume, message: bytes, key: bytes = b"") -> Embedded:
-    return embed(
-        volume.voxels,
-        message,
-        key=key,
-        strength=stored_strength(volume, None),
-        valid_range=volume.valid_range,
-        reserved=volume.reserved,
-        hounsfield=hounsfield(volume),
-    )
 
 
 def tells(extracted: Extracted, message: bytes) -> str:
@@ -68,7 +53,7 @@ def scans() -> None:
         volume = scan(name)
         message = bytes(range(32)) if name.endswith("small.dcm") else claim_of(volume)
         try:
-            embedded = marked(volume, message)
+            embedded = embed_message(volume, message)
         except MessageDoesNotFitError as error:
             print(f"{name}: {error}")
             continue
@@ -105,7 +90,7 @@ ATTACKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def attacks() -> None:
     volume = scan("ct-head-ge")
     message = claim_of(volume)
-    embedded = marked(volume, message)
+    embedded = embed_message(volume, message)
     roomy = embedded.blocks >= ROOMY
     for name, attack in ATTACKS.items():
         copy = np.ascontiguousarray(attack(embedded.voxels))
@@ -122,7 +107,7 @@ def trials() -> None:
     for name, volume in volumes.items():
         message = bytes(range(32)) if name.endswith("small.dcm") else claim_of(volume)
         try:
-            carriers[name] = marked(volume, message, key=b"the right key").voxels
+            carriers[name] = embed_message(volume, message, key=b"the right key").voxels
         except MessageDoesNotFitError:
             carriers[name] = volume.voxels
     rng = np.random.default_rng(5)
