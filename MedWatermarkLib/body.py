@@ -1,8 +1,8 @@
 """Which blocks show the patient: where a mark may lie and where it is looked for.
 
-Nothing is assumed of units: air is what Otsu's threshold splits off (N. Otsu, IEEE Transactions on
-Systems, Man, and Cybernetics 9(1), 1979, 62-66), provided that it lies at the bottom of the range;
-an image that is filled by the patient has no such class.
+Where CT numbers are known they tell air from tissue. Else air is what Otsu's threshold splits off
+(N. Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 1979, 62-66), provided that it
+lies at the bottom of the range; an image that is filled by the patient has no such class.
 """
 
 from __future__ import annotations

@@ -87,13 +87,6 @@ def rung(number: int) -> float:
     return float(2.0 ** (number / _RUNGS))
 
 
-def rungs_between(least: float, greatest: float) -> npt.NDArray[np.float64]:
-    """Return all strengths on the ladder between two."""
-    low = math.floor(_RUNGS * math.log2(least))
-    high = math.ceil(_RUNGS * math.log2(greatest))
-    return np.array([rung(number) for number in range(low, high + 1)])
-
-
 def _by_noise(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
     wanted = max(NOISE_SHARE * blocks.noise(inside), _SPAN_SHARE * blocks.span(inside))
     return max(wanted, LEAST_INTEGRAL if integral else 0.0)

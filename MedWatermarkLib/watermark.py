@@ -167,7 +167,7 @@ def embed(
         raise WatermarkError(f"A copy number lies between 0 and {GREATEST_COPY}, not {copy}.")
     integral = original.dtype.kind in "iu" or _is_integral(work)
     if strength is not None:
-        _check_strength(strength, integral and original.dtype.kind in "iu")
+        _check_strength(strength, original.dtype.kind in "iu")
     codewords = qr.data_codewords(message)
 
     where = sites(key)
