@@ -199,8 +199,7 @@ def image_hash(volume: Volume) -> ImageHash:
         the bytes.
     """
     values = _values_digest(volume)
-    steps = np.floor(_in_steps(volume)).astype(np.int64)
-    geometry = _geometry_digest(steps)
+    geometry = _geometry_digest(geometry_in_steps(volume))
     return ImageHash(values, geometry, _digest(volume.voxels.shape, values, geometry))
 
 
@@ -219,19 +218,31 @@ def matches_hash(volume: Volume, digest: bytes) -> bool:
     digest : bytes
         The hash it is compared with, `ImageHash.digest`.
     """
+    values = _values_digest(volume)
+    return any(
+        _digest(volume.voxels.shape, values, _geometry_digest(np.array(steps))) == digest
+        for steps in itertools.product(*geometry_sides(volume))
+    )
+
+
+def geometry_in_steps(volume: Volume) -> npt.NDArray[np.int64]:
+    """Return spacing, origin and direction in whole steps of the image hash, int64 ``(15,)``."""
+    return np.floor(_in_steps(volume)).astype(np.int64)
+
+
+def geometry_sides(volume: Volume) -> list[list[int]]:
+    """Return what each number of `geometry_in_steps` may be for the same scan in another file.
+
+    One number, or two where it lies within float error of a rounding edge (see `matches_hash`).
+    """
     in_steps = _in_steps(volume)
     magnitude = np.maximum(np.abs(in_steps), _STEPS_PER_UNIT)
     # Under half a step, so that there are never more than two sides.
     error = np.minimum(magnitude * _RELATIVE_FLOAT_ERROR, 0.49)
-    sides = [
+    return [
         sorted({int(low), int(high)})
         for low, high in zip(np.floor(in_steps - error), np.floor(in_steps + error), strict=True)
     ]
-    values = _values_digest(volume)
-    return any(
-        _digest(volume.voxels.shape, values, _geometry_digest(np.array(steps))) == digest
-        for steps in itertools.product(*sides)
-    )
 
 
 def _digest(shape: tuple[int, ...], values: bytes, geometry: bytes) -> bytes:
