@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from Testing.toolchain import CONTRACTS, environment, run
+from toolchain import CONTRACTS, environment, run
 
 
 @pytest.fixture(scope="session", autouse=True)
