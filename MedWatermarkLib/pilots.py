@@ -32,6 +32,7 @@ _MAX_OF_PHASES = 1.4236, 0.6107
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ class Sync:
 
     score: float
     step: float
-    phases: npt.NDArray[np.int64]
+    phases: IntArray
     coherence: FloatArray
     unmarked: float
 
@@ -77,17 +78,11 @@ def synchronise(
     -------
     Sync, or None if there are too few blocks to look at.
     """
-    z, by, bx = np.nonzero(body)
-    pilot = where.roles(by + dy, bx + dx) == PILOT
-    z, by, bx = z[pilot], by[pilot], bx[pilot]
-    if len(z) < 4:
+    found = _pilots(blocks, body, where, dy, dx)
+    if found is None:
         return None
-    values = np.ascontiguousarray(blocks.projections[z, by, bx, :_WIDTH])
-    places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
-    signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
-
+    z, values, signs, counts = found
     depth = len(body)
-    counts = np.bincount(z, minlength=depth) * _WIDTH
     looked_at = np.zeros(depth, bool)
     looked_at[np.argsort(-counts, kind="stable")[:_SLICES]] = True
     some = looked_at[z]
@@ -100,17 +95,66 @@ def synchronise(
         # A step on the ladder is exact, and better than one that fits the noise.
         if refined.max() > 1.02 * scores[best]:
             steps, scores, best = near, refined, int(np.argmax(refined))
-    sums = _correlate(values, z, signs, steps[best : best + 1], depth)[0]
+    return _sync(found, float(steps[best]), float(scores[best]))
+
+
+def synchronise_at(
+    blocks: Blocks, body: BoolArray, where: Sites, step: float, dy: int = 0, dx: int = 0
+) -> Sync | None:
+    """Ask the pilots where the step is known, as it is of a mark that was read.
+
+    Parameters
+    ----------
+    blocks, body, where, dy, dx
+        As for `synchronise`.
+    step : float
+        Lattice step of pilots and tag.
+
+    Returns
+    -------
+    Sync, or None if there are too few blocks to look at.
+    """
+    found = _pilots(blocks, body, where, dy, dx)
+    if found is None:
+        return None
+    z, values, signs, counts = found
+    sums = _correlate(values, z, signs, np.array([step]), len(body))
+    return _sync(found, step, float(_scores(sums, counts)[0]))
+
+
+def _pilots(
+    blocks: Blocks, body: BoolArray, where: Sites, dy: int, dx: int
+) -> tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.float32], IntArray] | None:
+    """Return slice, projections and signs (n, g, phases) of the pilots, and symbols a slice."""
+    z, by, bx = np.nonzero(body)
+    pilot = where.roles(by + dy, bx + dx) == PILOT
+    z, by, bx = z[pilot], by[pilot], bx[pilot]
+    if len(z) < 4:
+        return None
+    values = np.ascontiguousarray(blocks.projections[z, by, bx, :_WIDTH])
+    places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
+    signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
+    return z, values, signs, np.bincount(z, minlength=len(body)) * _WIDTH
+
+
+def _sync(
+    found: tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.float32], IntArray],
+    step: float,
+    score: float,
+) -> Sync:
+    z, values, signs, counts = found
+    depth = len(counts)
+    sums = _correlate(values, z, signs, np.array([step]), depth)[0]
     phases = _phases(sums, counts)
     own = sums[np.arange(depth), phases]
     return Sync(
-        score=float(scores[best]),
-        step=float(steps[best]),
+        score=score,
+        step=step,
         phases=phases,
         coherence=own / np.maximum(counts, 1),
         unmarked=unmarked_share(
             float(own.sum() / counts.sum()),
-            float(-np.cos(4 * np.pi / steps[best] * values).mean()),
+            float(-np.cos(4 * np.pi / step * values).mean()),
             values.size,
         ),
     )
@@ -139,7 +183,7 @@ def _correlate(values, slices, signs, steps, depth):  # type: ignore[no-untyped-
     return sums
 
 
-def _scores(sums: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
+def _scores(sums: FloatArray, counts: IntArray) -> FloatArray:
     """Return the significance of each step: slices in order, or each for itself."""
     present = np.flatnonzero(np.any(sums != 0, axis=(0, 2)))
     if not len(present):
@@ -153,7 +197,7 @@ def _scores(sums: FloatArray, counts: npt.NDArray[np.int64]) -> FloatArray:
     return np.asarray(np.maximum(ordered, loose))
 
 
-def _in_order(sums: FloatArray, present: npt.NDArray[np.int64]) -> FloatArray:
+def _in_order(sums: FloatArray, present: IntArray) -> FloatArray:
     """Add up slices whose phases count on, or back, from any start: 16 ways."""
     slices = np.arange(len(present))
     ways = [
@@ -164,7 +208,7 @@ def _in_order(sums: FloatArray, present: npt.NDArray[np.int64]) -> FloatArray:
     return np.stack(ways, 1)
 
 
-def _phases(sums: FloatArray, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _phases(sums: FloatArray, counts: IntArray) -> IntArray:
     """Return each slice's phase: its own best, unless the order of all says better."""
     depth = len(sums)
     every = np.arange(depth)
