@@ -6,13 +6,15 @@ Nor do the errors carry the one they were made of, whose words may hold the URL.
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from eth_abi.abi import decode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
+from eth_tester.exceptions import TransactionFailed
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import BadResponseFormat, ContractLogicError, ProviderConnectionError
@@ -24,6 +26,8 @@ _ETHER = 10**18
 # Solidity's own errors: https://docs.soliditylang.org/en/latest/control-structures.html#revert
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")
+# What is shorter is no key worth the name, and may be a word.
+_SECRET_SIZE = 6
 
 
 class LedgerError(Exception):
@@ -189,15 +193,15 @@ class NonceTakenError(LedgerError):
         Whose place.
     nonce : int
         Which place.
-    other : str or None
-        The hash of the transaction that took it, where it was found.
+    other : str
+        The hash of the transaction that took it.
     """
 
-    def __init__(self, intent: str, nonce: int, other: str | None) -> None:
-        found = f"transaction {other}" if other else "a transaction that the node no longer shows"
+    def __init__(self, intent: str, nonce: int, other: str) -> None:
         super().__init__(
             f"{intent!r} was not executed: its place, number {nonce} of the account, was taken by "
-            f"{found}, which this journal did not send; see what it did, and only then renew."
+            f"transaction {other}, which this journal did not send; see what that one did, and "
+            "renew the intent if it is still wanted."
         )
         self.intent = intent
         self.nonce = nonce
@@ -253,6 +257,31 @@ def refusal(data: bytes) -> RefusedError:
     return RefusedError(f"0x{selector.hex()}" if selector else "")
 
 
+def node_error(error: Exception, web3: Web3) -> NodeError:
+    """Return what a node said as it refused a request.
+
+    Parameters
+    ----------
+    error : Exception
+        What web3 or eth-tester raised.
+    web3 : Web3
+        Whose node it was; should the answer repeat a part of its URL, that part is left out.
+
+    Returns
+    -------
+    NodeError
+        With the node's words.
+    """
+    response = getattr(error, "rpc_response", None) or {}
+    answer = response.get("error")
+    reason = str(answer.get("message") if isinstance(answer, dict) else error)
+    url = str(getattr(web3.provider, "endpoint_uri", None) or "")
+    for part in re.split(r"[/?&=@:]+", url.partition("://")[2]):
+        if len(part) >= _SECRET_SIZE:
+            reason = reason.replace(part, "…")
+    return NodeError(" ".join(reason.split()).rstrip("."))
+
+
 def revert_data(error: Exception) -> bytes | None:
     """Return what a contract gave as it refused, from the error that web3 made of it.
 
@@ -268,20 +297,28 @@ def revert_data(error: Exception) -> bytes | None:
     """
     if isinstance(error, ContractLogicError):
         return _data_of(error.data)
-    if type(error).__name__ != "TransactionFailed":
+    if not isinstance(error, TransactionFailed):
         return None
-    # eth-tester: the bytes are in the error that this one was made of, or one deeper.
-    found: BaseException | None = error
+    # eth-tester, which tries to read the bytes as text: the deepest of its errors has them whole.
+    found, data = error, b""
     while found is not None:
-        for argument in found.args:
-            if isinstance(argument, bytes):
-                return argument
-            if isinstance(argument, BaseException) and argument.args:
-                inner = argument.args[0]
-                if isinstance(inner, bytes):
-                    return inner
+        data = _tester_data(found) or data
         found = found.__context__
-    return b""
+    return data
+
+
+def _tester_data(error: BaseException) -> bytes:
+    """Return the bytes that an error of eth-tester holds, as they are, as Python, or as text."""
+    held = error.args[0] if error.args else b""
+    if isinstance(held, BaseException):
+        held = held.args[0] if held.args else b""
+    if isinstance(held, bytes):
+        return held
+    text = str(held).removeprefix("execution reverted: ")
+    try:
+        return bytes(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError):
+        return _ERROR_SELECTOR + encode(["string"], [text])
 
 
 def _data_of(data: object) -> bytes:
@@ -328,7 +365,7 @@ class _FailureTranslation(Web3Middleware):
 def _reason(error: Exception) -> str:
     """Return why the node was not reached, without its URL."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    if status is not None and status >= HTTPStatus.BAD_REQUEST:
+    if status is not None and status >= 400:
         return f"it answered with HTTP status {status}"
     if "Timeout" in type(error).__name__ or isinstance(error, TimeoutError):
         return "it did not answer in time"
@@ -342,8 +379,13 @@ def _reason(error: Exception) -> str:
 def _place(web3: object) -> str:
     """Return host and port of the node, which are all of its URL that may be shown."""
     url = str(getattr(getattr(web3, "provider", None), "endpoint_uri", None) or "")
-    # The part after the last @ alone: what stands before are user and password.
-    return urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    # Before an @ stand user and password; a password with a slash puts the @ behind the host.
+    hidden = "@" in parts.path + parts.query + parts.fragment
+    return "" if hidden else parts.netloc.rpartition("@")[2]
 
 
 def _decimal(amount: int, unit: int) -> str:
