@@ -9,8 +9,8 @@ from typing import BinaryIO
 #: Bytes of a chunk of a sealed package.
 CHUNK_SIZE = 1024
 
-# Much more than a chunk, so that time goes into the work; little memory all the same.
-_PIECE_SIZE = 1 << 20
+# Many chunks, so that time goes into the work, but few enough to stay in the cache meanwhile.
+_PIECE_SIZE = 1 << 18
 
 
 def pieces(

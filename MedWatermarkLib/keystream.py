@@ -17,11 +17,11 @@ from eth_utils.crypto import keccak
 
 from MedWatermarkLib.chunks import CHUNK_SIZE as CHUNK_SIZE
 from MedWatermarkLib.chunks import pieces
-from MedWatermarkLib.sha256 import DIGEST_SIZE, digests
+from MedWatermarkLib.sha256 import INITIAL, compress
 
 KEY_SIZE = 32
 
-_BLOCKS = CHUNK_SIZE // DIGEST_SIZE
+_BLOCKS = CHUNK_SIZE // 32
 # Chunks whose keystream is made at a time, so that it is still in the cache when it is used.
 _CHUNKS_AT_ONCE = 64
 
@@ -86,7 +86,7 @@ def cipher(key: bytes, index: int, data: Buffer) -> bytes:
         stop = min(count, start + _CHUNKS_AT_ONCE)
         part = slice(start * CHUNK_SIZE, stop * CHUNK_SIZE)
         stream = _keystream(key, index + start, stop - start)
-        np.bitwise_xor(chunks[part], stream.ravel(), out=result[part])
+        np.bitwise_xor(chunks[part], stream, out=result[part])
     return result.tobytes()
 
 
@@ -124,19 +124,18 @@ def cipher_file(
 
 
 def _keystream(key: bytes, index: int, count: int) -> npt.NDArray[np.uint8]:
-    """Return the keystream of `count` chunks from number `index` on: (32 count, 32) uint8."""
-    messages = np.empty((count, _BLOCKS, KEY_SIZE + 16), np.uint8)
-    messages[..., :32] = np.frombuffer(key, np.uint8)
-    messages[..., 32:40] = _big_endian(np.uint64(index) + np.arange(count, dtype=np.uint64))[
-        :, None
-    ]
-    messages[..., 40:] = _big_endian(np.arange(_BLOCKS, dtype=np.uint64))
-    return digests(messages.reshape(-1, messages.shape[-1]))
-
-
-def _big_endian(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Return numbers (n,) as their 8 bytes (n, 8)."""
-    return numbers.astype(">u8").view(np.uint8).reshape(-1, 8)
+    """Return the keystream of `count` chunks from number `index` on: uint8 array."""
+    numbers = np.uint64(index) + np.arange(count, dtype=np.uint64)
+    # SHA-256(key ‖ chunk ‖ block) is of one block: 48 bytes, a one bit, and their number in bits.
+    words = np.zeros((16, count, _BLOCKS), np.uint32)
+    words[:8] = np.frombuffer(key, ">u4")[:, None, None]
+    words[8:10] = numbers.astype(">u8").view(">u4").reshape(-1, 2).T[..., None]
+    words[11] = np.arange(_BLOCKS)
+    words[12] = 1 << 31
+    words[15] = 48 * 8
+    state = np.repeat(INITIAL, count * _BLOCKS, axis=1)
+    compress(state, words.reshape(16, -1))
+    return np.ascontiguousarray(state.T, ">u4").view(np.uint8).ravel()
 
 
 def _check_key(key: bytes) -> None:

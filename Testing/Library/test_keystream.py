@@ -146,13 +146,13 @@ def test_a_stream_longer_than_a_piece_goes_on_with_the_next_chunk() -> None:
 
 
 def test_progress_goes_from_where_a_file_stands_to_its_end() -> None:
-    source = io.BytesIO(bytes(3 * 2**20))
-    source.seek(2**20)
+    source = io.BytesIO(bytes(3 << 18))
+    source.seek(1 << 18)
     shares: list[float] = []
     target = io.BytesIO()
     cipher_file(KEY, source, target, shares.append)
     assert shares == [0.5, 1.0]
-    assert len(target.getvalue()) == 2 * 2**20
+    assert len(target.getvalue()) == 2 << 18
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

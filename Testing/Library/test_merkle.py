@@ -195,7 +195,7 @@ def test_a_source_that_gives_little_at_a_time_makes_the_same_tree() -> None:
 
 def test_progress_ends_at_one_and_never_falls() -> None:
     shares: list[float] = []
-    tree_of_chunks(io.BytesIO(bytes(5 * 2**20 + 3)), progress=shares.append)
+    tree_of_chunks(io.BytesIO(bytes((5 << 18) + 3)), progress=shares.append)
     assert len(shares) == 6
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
