@@ -81,6 +81,21 @@ def test_the_cipher_is_that_of_the_vectors(vector: dict[str, str]) -> None:
     assert cipher(key, index, unhex(vector["cipher"])) == unhex(vector["plain"])
 
 
+@pytest.mark.parametrize(
+    ("chunk", "block", "expected"),
+    [
+        (0, 0, "efb030fb5f0f1981220206ad421fd212281dd27ec7ec8e62cfd56c19922dc785"),
+        (0, 31, "50443ee60ec9a20e42e4e2c3f38f0693f8566fbbef037135299b4b4be394665b"),
+        (2**32 + 7, 0, "4fbf5649be48650ffeb3fb0e1030ad6a5e42f5ee015704503595e441abcba12b"),
+    ],
+)
+def test_the_keystream_is_that_of_the_page_on_formats(
+    chunk: int, block: int, expected: str
+) -> None:
+    stream = cipher(KEY, chunk, bytes(CHUNK_SIZE))
+    assert stream[32 * block : 32 * block + 32].hex() == expected
+
+
 def test_the_vectors_are_what_their_script_computes() -> None:
     script = runpy.run_path(str(VECTORS.with_suffix(".py")))
     vectors = json.loads(VECTORS.read_text())
@@ -203,6 +218,9 @@ def test_the_commitment_is_keccak_as_the_contract_computes_it() -> None:
     # keccak256(abi.encode(bytes32(0))), known as the place of an array's items in the first slot.
     expected = "290decd9548b62a8d60345a988386fc84ba6bc95484008f6362f93160ef3e563"
     assert key_commitment(bytes(32)).hex() == expected
+    # The page on formats.
+    expected = "8ae1aa597fa146ebd3aa2ceddf360668dea5e526567e92b0321816a4e895bd2d"
+    assert key_commitment(KEY).hex() == expected
 
 
 def test_each_new_key_is_another() -> None:

@@ -59,6 +59,18 @@ def test_the_tree_is_that_of_the_vectors(vector: dict) -> None:
     )
 
 
+def test_the_tree_of_three_leaves_is_that_of_the_page_on_formats() -> None:
+    tree = tree_of([b"a", b"b", b"c"])
+    assert [leaf.tobytes().hex() for leaf in tree.leaves] == [
+        "77a56596481d6e223f4b82b9dc1402b0a004f19cbf4fbe02da4ba7fb7ce657af",
+        "c2603e20db4a933b8f13a4146907caa2c4cd6fe260b26030726366ba36567fca",
+        "084ffb00e59a659141ec857dcabd674d86953d4989bbe7c6fc3e3c41616d1bca",
+    ]
+    assert tree.root.hex() == "ce1fba2c708641819cca714f9835f4070ba5a5043ac22703038c74bff6c44e4a"
+    above = "c5423fbcc259aae8c6f0dceea9fdbcd9971f6158e4550e066f34794f49043794"
+    assert tree.path(2) == (MISSING, bytes.fromhex(above))
+
+
 @settings(deadline=None)
 @given(contents)
 def test_each_path_holds_at_its_index_and_nowhere_else(data: list[bytes]) -> None:
