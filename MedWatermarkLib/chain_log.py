@@ -11,7 +11,7 @@ from web3 import Web3
 from web3.exceptions import BlockNotFound, Web3RPCError
 from web3.types import FilterParams, LogReceipt
 
-from MedWatermarkLib.ledger_errors import NodeError, NodeUnreachableError
+from MedWatermarkLib.ledger_errors import NodeError, NodeUnreachableError, node_error
 
 RANGE = 2_000
 """How many blocks are asked for at once; public nodes seldom accept more."""
@@ -173,7 +173,7 @@ class ChainLog:
             return list(self._web3.eth.get_logs(wanted))
         except Web3RPCError as error:
             # Each node has its own limit, code and words for it.
-            failure = NodeError(str(error))
+            failure = node_error(error, self._web3)
         except NodeUnreachableError as error:
             if "HTTP status" not in error.reason:
                 raise

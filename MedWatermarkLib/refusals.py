@@ -138,10 +138,7 @@ class NotInBatchError(CustomError):
     """The record, the place, the path or the signer are not the batch's."""
 
     SIGNATURE = "NotInBatch()"
-    SENTENCE = (
-        "The record is not in this batch at this place, or its claim has another signer; "
-        "use the file that was written when the batch was registered."
-    )
+    SENTENCE = "The record is not in this batch at this place, or its claim has another signer."
 
 
 class CopyExistsError(CustomError):
@@ -276,10 +273,7 @@ class WrongPaymentError(CustomError):
     """Another amount arrived than was due."""
 
     SIGNATURE = "WrongPayment(uint256)"
-    SENTENCE = (
-        "Exactly {0} units must be paid in; a token that keeps a part of each transfer "
-        "cannot be used."
-    )
+    SENTENCE = "Exactly {0} units must be paid in; a token that keeps a part cannot be used."
 
 
 class WrongKeyError(CustomError):
@@ -300,10 +294,7 @@ class NotInCipherTreeError(CustomError):
     """The chunk is not what was offered."""
 
     SIGNATURE = "NotInCipherTree()"
-    SENTENCE = (
-        "The chunk is not the one that was offered at this place; "
-        "download the encrypted package again."
-    )
+    SENTENCE = "The chunk is not what was offered at this place; download the package again."
 
 
 class NotInPackageTreeError(CustomError):
