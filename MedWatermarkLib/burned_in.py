@@ -7,6 +7,7 @@ looked at them (PS3.15 E.3.1; the list follows what PS3.3 C.8.6 and the modaliti
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -116,7 +117,7 @@ def clear_unused_bits(instance: Dataset) -> bool:
     return False
 
 
-def looks_lettered(pixels: npt.NDArray[np.generic]) -> bool:
+def looks_lettered(pixels: npt.NDArray[Any]) -> bool:
     """Tell whether a slice looks as if letters were drawn into it.
 
     Letters are drawn in white or black, or nearly so where they are smoothed: many small parts of

@@ -67,6 +67,13 @@ SeriesUID = Annotated[
     str | None,
     typer.Option("--series", metavar="UID", help="Which DICOM series; else the largest."),
 ]
+PixelsChecked = Annotated[
+    bool,
+    typer.Option(
+        "--pixels-checked",
+        help="I have looked at every image, and no name or number of the patient is drawn into it.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Results and progress as JSON lines.")]
 
 
@@ -155,6 +162,14 @@ def embed(
     quality: Annotated[
         bool, typer.Option("--quality", help="Compute SSIM too, which takes longer.")
     ] = False,
+    deidentify: Annotated[
+        bool,
+        typer.Option(
+            "--deidentify",
+            help="De-identify the marked scan, by the basic profile (see `medwatermark deidentify`).",
+        ),
+    ] = False,
+    pixels_checked: PixelsChecked = False,
     json_lines: Json = False,
 ) -> None:
     """Sign a diagnosis and hide it in the voxels of a scan.
@@ -174,10 +189,12 @@ def embed(
 
         report.step("Opening the key file", 0.0, 0.1)
         from MedWatermarkLib.account import load_account
+        from MedWatermarkLib.deidentified import Request
         from MedWatermarkLib.marking import Marking, mark_file
 
         account = load_account(key_file, password)
-        marking = Marking(text, account, key, copy, strength, exclude, series, quality)
+        request = Request(pixels_checked=pixels_checked) if deidentify else None
+        marking = Marking(text, account, key, copy, strength, exclude, series, quality, request)
         mark_file(input, output, record, marking, report)
 
 
@@ -281,6 +298,65 @@ def qr(
         from MedWatermarkLib.reading import show_code
 
         show_code(input, output, key, series, report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark deidentify scan/ clean/\n\n"
+    "medwatermark deidentify scan/ clean/ --shift-dates --clean-descriptors --report clean.txt"
+)
+def deidentify(
+    input: Input,
+    output: Output,
+    shift_dates: Annotated[
+        bool, typer.Option("--shift-dates", help="Keep dates, all moved by the same secret time.")
+    ] = False,
+    keep_device: Annotated[
+        bool, typer.Option("--keep-device", help="Keep what identifies the scanner.")
+    ] = False,
+    keep_patient_characteristics: Annotated[
+        bool,
+        typer.Option("--keep-patient-characteristics", help="Keep age, sex, size, weight."),
+    ] = False,
+    clean_descriptors: Annotated[
+        bool,
+        typer.Option(
+            "--clean-descriptors",
+            help="Keep the words of descriptions that speak of anatomy and technique.",
+        ),
+    ] = False,
+    pixels_checked: PixelsChecked = False,
+    pseudonym_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a secret: the same one gives the same UIDs, pseudonyms and dates. Else "
+            "MEDWATERMARK_PSEUDONYM_KEY, else one is made up and forgotten."
+        ),
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", help="New file that tells what became of each attribute: .json or text."
+        ),
+    ] = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Write a copy of a scan that names no one, after DICOM PS3.15 Annex E.
+
+    Voxels and geometry stay as they are. Images that may have a name drawn into them are refused
+    unless you say that you have looked.
+    """
+    with reporting(json_lines) as report:
+        check_new(output, *([] if report_file is None else [report_file]))
+        _check_exists(input)
+        report.step("Preparing", 0.0, 0.05)
+        from MedWatermarkLib.confidentiality import Options
+        from MedWatermarkLib.deidentification import deidentify_file, read_pseudonym_key
+        from MedWatermarkLib.deidentified import Request
+
+        options = Options(shift_dates, keep_device, keep_patient_characteristics, clean_descriptors)
+        request = Request(options, read_pseudonym_key(pseudonym_key_file), pixels_checked)
+        deidentify_file(input, output, request, series, report_file, report)
 
 
 @app.command(epilog="Examples:\n\nmedwatermark demo\n\nmedwatermark demo trial --input scan/")

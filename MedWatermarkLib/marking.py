@@ -11,7 +11,10 @@ import numpy.typing as npt
 from eth_account.signers.local import LocalAccount
 from rich.text import Text
 
+from MedWatermarkLib.deidentification import deidentified_facts
+from MedWatermarkLib.deidentified import Deidentified, Request, deidentified_volume
 from MedWatermarkLib.distortion import Distortion, distortion
+from MedWatermarkLib.header_text import check_name
 from MedWatermarkLib.image_errors import ImageWriteError
 from MedWatermarkLib.imageio import ImageReadError, read_volume, write_volume
 from MedWatermarkLib.output import OutputError, new_files
@@ -58,6 +61,8 @@ class Marking:
         Series Instance UID.
     quality : bool
         Whether SSIM is wanted.
+    deidentification : Request or None
+        How the scan is to be de-identified, if it is.
     """
 
     diagnosis: str
@@ -68,6 +73,7 @@ class Marking:
     exclude: Path | None
     series: str | None
     quality: bool
+    deidentification: Request | None = None
 
 
 def mark_file(source: Path, output: Path, record: Path, marking: Marking, report: Report) -> None:
@@ -84,6 +90,28 @@ def mark_file(source: Path, output: Path, record: Path, marking: Marking, report
     volume = read_volume(source, marking.series)
     _check_format(volume, output)
     exclude = None if marking.exclude is None else read_mask(marking.exclude, volume)
+    if marking.deidentification is None:
+        _mark(volume, output, record, marking, exclude, report, None)
+        return
+    check_name(record, volume.identity)
+    with deidentified_volume(volume, source, output, marking.deidentification, marking.series) as (
+        clean,
+        found,
+    ):
+        for remark in found.remarks:
+            report.warn(remark)
+        _mark(clean, output, record, marking, exclude, report, found)
+
+
+def _mark(
+    volume: Volume,
+    output: Path,
+    record: Path,
+    marking: Marking,
+    exclude: npt.NDArray[np.bool_] | None,
+    report: Report,
+    found: Deidentified | None,
+) -> None:
     prepare(report, volume.voxels.dtype, 0.2, 0.3)
     marked = mark_scan(
         volume,
@@ -107,7 +135,7 @@ def mark_file(source: Path, output: Path, record: Path, marking: Marking, report
         reading = read_scan(written, key=marking.key, progress=tell)
         if reading.claim != marked.claim:
             raise OutputError(f"The mark could not be read back from {output}; nothing was kept.")
-    _report_marked(report, output, record, marking, marked, change, reading)
+    _report_marked(report, output, record, marking, marked, change, reading, found)
 
 
 def restore_file(
@@ -223,6 +251,7 @@ def _report_marked(
     marked: MarkedScan,
     change: Distortion,
     reading: ScanReading,
+    found: Deidentified | None,
 ) -> None:
     blocks = marked.embedded.blocks
     facts = {
@@ -236,6 +265,8 @@ def _report_marked(
         **reading_facts(reading.extracted),
         **change.facts(),
     }
+    if found is not None and marking.deidentification is not None:
+        facts["deidentified"] = deidentified_facts(found, marking.deidentification)
     share = len(marked.restoration) / marked.volume.voxels.nbytes
     rows = [
         *claim_rows(marked.claim),
@@ -244,6 +275,7 @@ def _report_marked(
         *change.rows(marked.volume.modality),
         ("Marked blocks", f"{blocks.sum():,} of 8 x 8 voxels, in {_count(len(blocks))}"),
         ("Slices", slices_alone(reading.extracted)),
+        ("Identity", "left as it is" if found is None else "taken out by the basic profile"),
         ("Marked scan", str(output)),
         (
             "Restoration record",
