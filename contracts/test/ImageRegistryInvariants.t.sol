@@ -139,14 +139,11 @@ contract ImageRegistryHandler is ImageRegistryFixture {
         ImageRegistry.Record memory record = records[index];
         if (wrong) record.voxelRoot = keccak256("other voxels");
         (bytes32 r, bytes32 vs) = _signClaim(_key(whom), record.commitment, record.issuedAt);
-        bytes32 id = keccak256(abi.encode(record));
-        uint64 batchedAt = _batches[keccak256(abi.encode(batch))];
-        bool due = !wrong && batchedAt != 0 && batchedAt < invalidSince[batch.authority]
-            && !_revoked[batch.authority][record.commitment] && _memories[id].registeredAt == 0;
+        bool due = !wrong && _isDueFromBatch(batch, record);
         vm.prank(_anyone(caller));
-        try registry.registerFromBatch(batch, record, index, path, r, vs) {
+        try registry.registerFromBatch(batch, record, index, path, r, vs) returns (bytes32 id) {
             _expect(due, true);
-            _remember(id, batch.institution, batch.authority, batchedAt);
+            _remember(id, batch.institution, batch.authority, _batches[keccak256(abi.encode(batch))]);
             ++successes[msg.sig];
         } catch {
             _expect(due, false);
@@ -233,6 +230,17 @@ contract ImageRegistryHandler is ImageRegistryFixture {
 
     function _isGood(address institution, address authority) private view returns (bool) {
         return block.timestamp < _accreditedUntil[institution][authority] && block.timestamp < invalidSince[authority];
+    }
+
+    function _isDueFromBatch(ImageRegistry.Batch memory batch, ImageRegistry.Record memory record)
+        private
+        view
+        returns (bool)
+    {
+        uint64 batchedAt = _batches[keccak256(abi.encode(batch))];
+        return batchedAt != 0 && batchedAt < invalidSince[batch.authority]
+            && !_revoked[batch.authority][record.commitment]
+            && _memories[keccak256(abi.encode(record))].registeredAt == 0;
     }
 
     function _isOwn(bytes32 id, address by) private view returns (bool) {
