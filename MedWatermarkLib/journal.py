@@ -179,11 +179,11 @@ class Journal:
             self._database = sqlite3.connect(
                 self._path, timeout=_LOCK_TIMEOUT, isolation_level=None, check_same_thread=False
             )
-            # One file, whole on any disk, also after a loss of power; speed is not wanted here.
-            self._database.execute("PRAGMA journal_mode = DELETE")
-            self._database.execute("PRAGMA synchronous = EXTRA")
-            self._database.execute("PRAGMA foreign_keys = ON")
+        try:
             self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
 
     def __repr__(self) -> str:
         return f"Journal({str(self._path)!r})"
@@ -387,6 +387,11 @@ class Journal:
                 raise
 
     def _prepare(self) -> None:
+        with self._understanding():
+            # One file, whole on any disk, also after a loss of power; speed is not wanted here.
+            self._database.execute("PRAGMA journal_mode = DELETE")
+            self._database.execute("PRAGMA synchronous = EXTRA")
+            self._database.execute("PRAGMA foreign_keys = ON")
         with self._locked(write=True):
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:

@@ -1,0 +1,32 @@
+"""Nodes for the ledger's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from anvil import Anvil, run_anvil
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+StartAnvil = Callable[..., Anvil]
+
+# Of anvil's default phrase: each of them holds 10,000 ether on every chain that it starts.
+_PHRASE = "test test test test test test test test test test test junk"
+
+
+@pytest.fixture
+def anvil() -> Iterator[StartAnvil]:
+    """Start a node: ``anvil()``, ``anvil(mining=False)`` or ``anvil(block_time=1)``."""
+    with ExitStack() as nodes:
+        yield lambda **options: nodes.enter_context(run_anvil(**options))
+
+
+@pytest.fixture(scope="session")
+def funded_accounts() -> tuple[LocalAccount, ...]:
+    """Five accounts that hold ether on every node that `anvil` starts."""
+    Account.enable_unaudited_hdwallet_features()
+    return tuple(
+        Account.from_mnemonic(_PHRASE, account_path=f"m/44'/60'/0'/0/{index}") for index in range(5)
+    )
