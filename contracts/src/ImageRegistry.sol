@@ -158,6 +158,8 @@ contract ImageRegistry is AccessControl {
     mapping(bytes32 id => Entry) private _entries;
     mapping(bytes32 id => BatchEntry) private _batches;
     mapping(bytes32 id => mapping(uint32 number => bytes32)) private _copies;
+    // Slither does not see that `accredit` pushes to it, through a reference into storage.
+    // slither-disable-next-line uninitialized-state
     mapping(address institution => mapping(address authority => Period[])) private _periods;
     mapping(address authority => mapping(bytes32 commitment => bool)) private _revokedClaims;
     // 0 says never, which is why the time itself is kept plus one.
