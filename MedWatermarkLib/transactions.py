@@ -26,6 +26,7 @@ from MedWatermarkLib.ledger_errors import (
     FeeCeilingError,
     InsufficientFundsError,
     IntentConflictError,
+    LedgerError,
     NodeError,
     NodeUnreachableError,
     NonceTakenError,
@@ -300,7 +301,16 @@ class Transactions:
 
     def _estimate(self, call: Call) -> int:
         """Return a gas limit, or raise what the contract says; nothing is spent on that."""
-        gas = self._ask(lambda: self._web3.eth.estimate_gas(self._parameters(call)))
+        parameters = self._parameters(call)
+        try:
+            gas = self._ask(lambda: self._web3.eth.estimate_gas(parameters))
+        except RefusedError as refused:
+            # Where blocks are made on demand alone, the last is old, and its clock behind: what
+            # counts is the next one.
+            try:
+                gas = self._ask(lambda: self._web3.eth.estimate_gas(parameters, "pending"))
+            except LedgerError:
+                raise refused from None
         # A quarter more, since what stands before it may make it dearer.
         return gas + gas // 4 if call.data else gas
 
