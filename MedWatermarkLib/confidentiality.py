@@ -191,8 +191,11 @@ def _unlisted(tag: BaseTag, vr: str, options: Options) -> Action:
         return Action.KEEP if tag in _COMMON_UIDS else Action.UID
     if vr in ("OB", "UN"):
         return Action.KEEP if tag in _PIXELS else Action.REMOVE
-    # Free text, names, addresses and times.
-    return Action.REMOVE if vr in _OPEN else Action.KEEP
+    if vr in _OPEN:  # Free text, names, addresses and times.
+        return Action.REMOVE
+    if vr in ("LO", "SH", "UC") and tag not in _TECHNICAL:
+        return Action.CLEAN
+    return Action.KEEP
 
 
 def _tags(keywords: str) -> frozenset[int]:
@@ -212,6 +215,23 @@ _COMMON_UIDS = _tags(
 _PIXELS = _tags("PixelData FloatPixelData DoubleFloatPixelData ICCProfile")
 # Nobody can see what is in the first; the second is of a signature that is removed.
 _ALSO_REMOVED = _tags("EncryptedAttributesSequence MACParametersSequence")
+
+# Short texts that a scanner writes by itself; codes are looked at with their scheme.
+_TECHNICAL = _tags(
+    "Manufacturer ManufacturerModelName SoftwareVersions SequenceName PulseSequenceName "
+    "ConvolutionKernel FilterType TypeOfFilters ImageFilter ReceiveCoilName TransmitCoilName "
+    "MultiCoilElementName ReceiveCoilManufacturerName TransmitCoilManufacturerName ImagedNucleus "
+    "CollimatorGridName Radionuclide Radiopharmaceutical RadiopharmaceuticalRoute "
+    "ContrastBolusRoute AcquisitionMode PVCRejection ProcessingFunction DetectorManufacturerName "
+    "DetectorManufacturerModelName PositionReferenceIndicator StackID RescaleType ModalityLUTType "
+    "WindowCenterWidthExplanation LUTExplanation DimensionDescriptionLabel "
+    "AttenuationCorrectionMethod ReconstructionMethod ScatterCorrectionMethod "
+    "DetectorLinesOfResponseUsed TriggerSourceOrType CardiacFramingType EnergyWindowName "
+    "SecondaryCaptureDeviceManufacturer SecondaryCaptureDeviceManufacturerModelName "
+    "SecondaryCaptureDeviceSoftwareVersions DigitalImageFormatAcquired AlgorithmName "
+    "AlgorithmVersion CodeValue LongCodeValue CodingSchemeDesignator CodingSchemeVersion "
+    "CodingSchemeRegistry MappingResourceName"
+)
 
 _OF_DEVICE = _tags(
     "BeamHoldTransitionDateTime CalibrationDate CalibrationDateTime CalibrationTime CassetteID "

@@ -133,8 +133,9 @@ def deidentified_volume(
         return
     with TemporaryDirectory(prefix=".", suffix=".part", dir=output.absolute().parent) as folder:
         chosen = [_chosen(source, series)[0]]
-        found = _to_dicom(source, chosen, Path(folder) / "scan", request, lambda share: None)
-        copy = _read_quietly(Path(folder) / "scan", None)
+        place = Path(folder) / "scan"
+        found = _to_dicom(source, chosen, place, request, lambda share: None, volume)
+        copy = _read_quietly(place, None)
         yield replace(copy, identity=volume.identity), found
 
 
@@ -187,8 +188,14 @@ def _to_image(source: Path, series: Series, output: Path, request: Request) -> D
 
 
 def _to_dicom(
-    source: Path, chosen: list[Series], output: Path, request: Request, tell: Progress
+    source: Path,
+    chosen: list[Series],
+    output: Path,
+    request: Request,
+    tell: Progress,
+    known: Volume | None = None,
 ) -> Deidentified:
+    """Write DICOM series; `known` is the volume of the only one, if it was read already."""
     remarks = _left_out(source, chosen)
     headers = [_headers(series) for series in chosen]
     for one in headers:
@@ -201,7 +208,7 @@ def _to_dicom(
     if output.suffix != ".dcm":
         output.mkdir(exist_ok=True)
     for number, (series, header) in enumerate(zip(chosen, headers, strict=True)):
-        volume = _volume_of(source, series)
+        volume = known or _volume_of(source, series)
         warning = None
         if volume is not None:
             _check_lettering(volume, source, request)

@@ -17,7 +17,7 @@ from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataset import FileMetaDataset
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
 from MedWatermarkLib import __version__
 from MedWatermarkLib.confidentiality import EDITION, Action, Options, action_for
@@ -44,6 +44,15 @@ _OF_FILE_META = {
     "ImplementationClassUID": Action.REWRITTEN,
     "ImplementationVersionName": Action.REWRITTEN,
 }
+_CODE_MEANING = Tag("CodeMeaning")
+# Kept for the UIDs in them, X/Z/U* in the profile's table.
+_REFERENCES = (Tag("ReferencedImageSequence"), Tag("SourceImageSequence"))
+_OF_REFERENCE = (
+    "ReferencedSOPClassUID",
+    "ReferencedSOPInstanceUID",
+    "ReferencedFrameNumber",
+    "PurposeOfReferenceCodeSequence",
+)
 _DUMMIES: Mapping[str, object] = {
     "AS": "000Y",
     "DA": "19000101",
@@ -201,6 +210,8 @@ class _Walk:
         """Do to an attribute what shall become of it; return what became of it instead."""
         if vr == "SQ":
             return self._sequence(dataset, tag, action, path)
+        if tag == _CODE_MEANING and is_common_code(dataset):
+            action = Action.KEEP
         if action is Action.KEEP:
             return self._keep(dataset, tag, vr)
         values = _values(dataset, tag, vr)
@@ -243,9 +254,18 @@ class _Walk:
             dataset[tag] = DataElement(tag, "SQ", common)
         else:
             for item in items:
+                if tag in _REFERENCES:
+                    self._strip(item, f"{path}{_name(tag)}/")
                 self.dataset(item, f"{path}{_name(tag)}/", conditional=True)
             return Action.ITEMS
         return action
+
+    def _strip(self, item: Dataset, path: str) -> None:
+        """Leave of a reference to an image what refers to it."""
+        for tag in list(item.keys()):
+            if keyword_for_tag(tag) not in _OF_REFERENCE:
+                del item[tag]
+                self._to._count(tag, path, Action.REMOVE)
 
     def _dummy(self, item: Dataset) -> Dataset:
         """Return an item of the same attributes that says nothing."""
@@ -285,6 +305,8 @@ class _Walk:
     def _uncleaned(self, dataset: Dataset, tag: BaseTag, vr: str) -> Action:
         """Do what the profile asks for without the option: nothing of a text could be kept."""
         basic = action_for(tag, vr, Options(), conditional=True)
+        if basic is Action.CLEAN:  # no attribute of the profile's
+            basic = Action.DUMMY
         return (
             self._carry_out(dataset, tag, vr, basic, "", {})
             if basic is not Action.REMOVE
