@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from MedWatermarkLib import __version__
+from MedWatermarkLib import __version__, ledger_cli
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import reporting
@@ -28,6 +28,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 error about the input or files, 2 usage, 3 nothing read or a "
     "check failed, 130 cancelled.",
 )
+
+app.add_typer(ledger_cli.app, name="ledger")
 
 Input = Annotated[
     Path,

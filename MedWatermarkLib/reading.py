@@ -52,12 +52,15 @@ def open_scan(path: Path, series: str | None) -> Volume:
     return read_volume(path, series)
 
 
-def read_mark(source: Path, key: bytes, series: str | None, report: Report) -> ScanReading:
-    """Read the mark of a scan or picture, with progress."""
-    report.step("Reading the scan", 0.0, 0.2)
+def read_mark(
+    source: Path, key: bytes, series: str | None, report: Report, *, until: float = 1.0
+) -> tuple[Volume, ScanReading]:
+    """Read a scan or picture and its mark; of the whole command it takes a share, `until`."""
+    report.step("Reading the scan", 0.0, 0.2 * until)
     volume = open_scan(source, series)
-    prepare(report, volume.voxels.dtype, 0.2, 0.3)
-    return read_scan(volume, key=key, progress=report.step("Looking for the mark", 0.3, 1.0))
+    prepare(report, volume.voxels.dtype, 0.2 * until, 0.3 * until)
+    progress = report.step("Looking for the mark", 0.3 * until, until)
+    return volume, read_scan(volume, key=key, progress=progress)
 
 
 def extract_claim(
@@ -71,7 +74,7 @@ def extract_claim(
         With `ExitCode.NOT_READ`, if no claim was read.
     ImageReadError, WatermarkError, OutputError
     """
-    reading = read_mark(source, key, series, report)
+    _, reading = read_mark(source, key, series, report)
     extracted, claim = reading.extracted, reading.claim
     drawn = picture is not None and extracted.modules is not None
     if picture is not None and extracted.modules is not None:
@@ -110,7 +113,7 @@ def show_code(
     """
     text = _claim_text(source)
     if text is None:
-        reading = read_mark(Path(source), key, series, report)
+        _, reading = read_mark(Path(source), key, series, report)
         if reading.claim is None:
             facts = {"command": "qr", "read": False, "problem": reading.problem}
             message = f"No claim was read. {_problem(reading, key)}"

@@ -46,7 +46,7 @@ def claim_rows(claim: Claim) -> list[Row]:
     return [
         ("Diagnosis", claim.diagnosis),
         ("Signed by", claim.signer),
-        ("Signed at", _time(claim.issued_at)),
+        ("Signed at", moment(claim.issued_at)),
         ("Image hash", claim.image_hash.hex()),
     ]
 
@@ -124,9 +124,10 @@ def half_blocks(modules: npt.NDArray[np.bool_], border: int = 4) -> Text:
     return Text("\n".join("".join(line) for line in lines), style="bright_white on black")
 
 
-def _time(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """Write a time, given in seconds since 1970-01-01 UTC."""
     try:
-        moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+        time = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     except (ValueError, OverflowError, OSError):  # beyond the year 9999
         return f"{seconds} s after 1970"
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
+    return f"{time:%Y-%m-%d %H:%M} UTC"
