@@ -7,6 +7,7 @@ Nor do the errors carry the one they were made of, whose words may hold the URL.
 from __future__ import annotations
 
 import ast
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
@@ -26,8 +27,13 @@ _ETHER = 10**18
 # Solidity's own errors: https://docs.soliditylang.org/en/latest/control-structures.html#revert
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")
-# What is shorter is no key worth the name, and may be a word.
-_SECRET_SIZE = 6
+# What is shorter is no key worth the name, and may be in any word.
+_SECRET_SIZE = 4
+_REQUEST_LOGS = (
+    "web3.providers.HTTPProvider",
+    "web3._utils.http_session_manager.HTTPSessionManager",
+    "urllib3.connectionpool",
+)
 
 
 class LedgerError(Exception):
@@ -275,10 +281,8 @@ def node_error(error: Exception, web3: Web3) -> NodeError:
     response = getattr(error, "rpc_response", None) or {}
     answer = response.get("error")
     reason = str(answer.get("message") if isinstance(answer, dict) else error)
-    url = str(getattr(web3.provider, "endpoint_uri", None) or "")
-    for part in re.split(r"[/?&=@:]+", url.partition("://")[2]):
-        if len(part) >= _SECRET_SIZE:
-            reason = reason.replace(part, "…")
+    for secret in _secrets(_url(web3)):
+        reason = reason.replace(secret, "…")
     return NodeError(" ".join(reason.split()).rstrip("."))
 
 
@@ -335,6 +339,8 @@ def _data_of(data: object) -> bytes:
 def translate_failures(web3: Web3) -> None:
     """Have every request of a `Web3` raise `NodeUnreachableError` where the node is not reached.
 
+    Nor are the secret parts of its URL logged from here on.
+
     Parameters
     ----------
     web3 : Web3
@@ -342,6 +348,9 @@ def translate_failures(web3: Web3) -> None:
     """
     if _FailureTranslation.__name__ not in web3.middleware_onion:
         web3.middleware_onion.add(_FailureTranslation, _FailureTranslation.__name__)
+    _LOG_FILTER.secrets.update(_secrets(_url(web3)))
+    for name in _REQUEST_LOGS:
+        logging.getLogger(name).addFilter(_LOG_FILTER)
 
 
 class _FailureTranslation(Web3Middleware):
@@ -355,7 +364,7 @@ class _FailureTranslation(Web3Middleware):
                 return make_request(method, params)
             # What requests raises is an OSError, also where the answer is no JSON.
             except (OSError, ProviderConnectionError, BadResponseFormat) as error:
-                failure = NodeUnreachableError(_reason(error), _place(self._w3))
+                failure = NodeUnreachableError(_reason(error), _split(_url(self._w3))[0])
             # Outside of the handler, so that the error does not drag along the one with the URL.
             raise failure
 
@@ -376,16 +385,46 @@ def _reason(error: Exception) -> str:
     return "no connection"
 
 
-def _place(web3: object) -> str:
-    """Return host and port of the node, which are all of its URL that may be shown."""
-    url = str(getattr(getattr(web3, "provider", None), "endpoint_uri", None) or "")
+def _url(web3: object) -> str:
+    return str(getattr(getattr(web3, "provider", None), "endpoint_uri", None) or "")
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return host and port of a URL, which may be shown, and all of it that may not."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return ""
+        return "", url
+    rest = "/".join((parts.path, parts.query, parts.fragment))
     # Before an @ stand user and password; a password with a slash puts the @ behind the host.
-    hidden = "@" in parts.path + parts.query + parts.fragment
-    return "" if hidden else parts.netloc.rpartition("@")[2]
+    if "@" in rest:
+        return "", url.partition("://")[2]
+    user, _, place = parts.netloc.rpartition("@")
+    return place, f"{user}/{rest}"
+
+
+def _secrets(url: str) -> list[str]:
+    parts = re.split(r"[/?&=@:]+", _split(url)[1])
+    return [part for part in parts if len(part) >= _SECRET_SIZE]
+
+
+class _WithoutSecrets(logging.Filter):
+    """Takes the secret parts of the nodes' URLs out of what web3 and urllib3 log of requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if any(secret in text for secret in self.secrets):
+            for secret in self.secrets:
+                text = text.replace(secret, "…")
+            record.msg, record.args = text, ()
+        return True
+
+
+_LOG_FILTER = _WithoutSecrets()
 
 
 def _decimal(amount: int, unit: int) -> str:

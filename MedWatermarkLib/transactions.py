@@ -18,6 +18,7 @@ from web3.exceptions import (
     TransactionNotFound,
     Web3RPCError,
 )
+from web3.middleware import ExtraDataToPOAMiddleware
 from web3.types import BlockIdentifier, TxParams, TxReceipt, Wei
 
 from MedWatermarkLib.fees import Fees, current_fees, higher_fees
@@ -45,6 +46,7 @@ _Answer = TypeVar("_Answer")
 _REFUSALS = (Web3RPCError, ContractLogicError, TransactionFailed, ValidationError)
 # What a transfer to an account without code takes (Yellow Paper, appendix G).
 _TRANSFER_GAS = 21_000
+_POA = "proof of authority"
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _BROADCASTS_IN_PATIENCE = 4
 # What nodes say (geth, Nethermind, Besu, Erigon, anvil, eth-tester) when they have it already,
@@ -121,6 +123,9 @@ class Transactions:
         if confirmations < 1:
             raise ValueError("A transaction is confirmed by one block at least.")
         translate_failures(web3)
+        # Blocks of consortium chains (Clique, QBFT) say more than web3 takes without it.
+        if _POA not in web3.middleware_onion:
+            web3.middleware_onion.inject(ExtraDataToPOAMiddleware, _POA, layer=0)
         self._web3 = web3
         self._account = account
         self._journal = journal
@@ -295,8 +300,8 @@ class Transactions:
             return  # It may have arrived; the wait goes on from here.
         if said is None or not _is_final(said):
             return
-        if self._journal.release(attempt).state is State.CANCELLED:
-            self._push(attempt)
+        # Where it cannot be given back, whoever waits behind it fills it.
+        self._journal.release(attempt)
         raise InsufficientFundsError(self.address) if _mentions(said, _UNFUNDED) else said
 
     def _estimate(self, call: Call) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
@@ -164,7 +166,7 @@ def test_a_refusal_is_typed_and_takes_no_nonce(
     error = b"\x12\x34\x56\x78" + arguments
     with pytest.raises(_TooLateError) as caught:
         transactions.execute("second", place, error)
-    assert said == [error]
+    assert set(said) == {error}
     assert caught.value.receipt is None
     assert _states(transactions, journal) == [(0, "create", State.DONE), (1, "first", State.DONE)]
 
@@ -430,8 +432,9 @@ def test_what_comes_later_brings_back_what_was_undone_before_it(
 
 
 def test_a_node_that_is_not_there_is_named_without_its_key(
-    anvil: StartAnvil, journal: Journal
+    anvil: StartAnvil, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     node = anvil()
     node.kill()
     url = node.url.replace("http://", "http://clinic:hunter22@") + "/v3/5ec2e7ap1key"
@@ -444,6 +447,28 @@ def test_a_node_that_is_not_there_is_named_without_its_key(
         assert "hunter22" not in repr(error)
         assert "5ec2e7ap1key" not in repr(error)
         error = error.__cause__ or error.__context__
+    assert "Making request HTTP" in caplog.text
+    assert "hunter22" not in caplog.text
+    assert "5ec2e7ap1key" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://clinic:hunter22@127.0.0.1:1/5ec2e7ap1key",
+        "http://clinic:hunt/er22@127.0.0.1:1/5ec2e7ap1key",
+        "http://127.0.0.1:1?key=5ec2e7ap1key&of=hunter22",
+        "http://[127.0.0.1:1/5ec2e7ap1key/hunter22",
+        "127.0.0.1:1/5ec2e7ap1key/hunter22",
+        "http://no-such-host.invalid/5ec2e7ap1key/hunter22",
+    ],
+)
+def test_no_form_of_url_gives_its_key_away(url: str, journal: Journal) -> None:
+    web3 = Web3(Web3.HTTPProvider(url, exception_retry_configuration=None))
+    with pytest.raises(NodeUnreachableError) as caught:
+        Transactions(web3, Account.create(), journal, fee_ceiling=CEILING)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not re.search("5ec2|hunt|er22", shown)
 
 
 def test_a_node_that_dies_meanwhile_is_waited_for(
