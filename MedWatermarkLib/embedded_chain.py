@@ -43,7 +43,7 @@ class EmbeddedChain:
     _announced = False
 
     def __init__(self) -> None:
-        self._backend = PyEVMBackend()
+        self._backend = _Backend()
         self._ahead = 0
         self.web3 = Web3(_Provider(self._backend, self._set_clock))
         # Removed with the object, at the end of the process at the latest.
@@ -76,6 +76,22 @@ class EmbeddedChain:
         header = self._backend.chain.header
         if header.timestamp < present:
             self._backend.chain.header = header.copy(timestamp=present)
+
+
+class _Backend(PyEVMBackend):  # type: ignore[misc]
+    """Remembers receipts, since each is made anew with a signature recovered in pure Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._receipts: dict[bytes, Any] = {}
+
+    def get_transaction_receipt(self, transaction_hash: bytes) -> Any:
+        if transaction_hash not in self._receipts:
+            receipt = super().get_transaction_receipt(transaction_hash)
+            if receipt["block_number"] is None:
+                return receipt
+            self._receipts[transaction_hash] = receipt  # No block is ever taken back here.
+        return self._receipts[transaction_hash]
 
 
 class _Provider(EthereumTesterProvider):

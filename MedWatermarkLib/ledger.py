@@ -307,7 +307,8 @@ def _node(url: str, timeout: float) -> Web3:
     check_url(url)
     web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout}))
     # Chains of consortia (Clique, IBFT, QBFT) keep their seals where others have 32 bytes.
-    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+    # Under this name `Transactions` knows that it is there: a second one would fail.
+    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, "proof of authority", layer=0)
     translate_failures(web3)
     return web3
 
