@@ -10,7 +10,6 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -32,10 +31,9 @@ from MedWatermarkLib.package_errors import (
     TruncatedPackageError,
 )
 from MedWatermarkLib.packed_image import PackedImage, check_image, pack_image
+from MedWatermarkLib.progress import Progress
 from MedWatermarkLib.tiles import TileLeaves, TileLeavesError, tile_leaves
 from MedWatermarkLib.volume import Volume
-
-Progress = Callable[[float], None]
 
 #: A mark's key that is shorter could be found from its hash, which the manifest holds.
 LEAST_KEY_SIZE = 16
