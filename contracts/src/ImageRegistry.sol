@@ -225,6 +225,8 @@ contract ImageRegistry is AccessControl {
     /// @notice Register a marked image.
     /// @dev The caller is the institution in the record, so that a registration which is seen on its way cannot be made
     /// by another. Whoever signed must be accredited for it now, and must have been so in the same period when it signed.
+    /// A claim names no institution: another that its authority is accredited for as well, and that holds the claim, can
+    /// register it in its own name. It does not hinder this one, and the times tell which was first.
     /// @param record The fields.
     /// @param period In which period of accreditation.
     /// @param r The first half of the authority's signature of the claim.
@@ -357,7 +359,8 @@ contract ImageRegistry is AccessControl {
     }
 
     /// @notice When a batch was registered that holds a record at an index, or 0 if it does not.
-    /// @dev A claim must have been signed before its batch and in the same period of accreditation.
+    /// @dev A claim must have been signed before its batch and in the same period of accreditation. Whether its record
+    /// has an entry that was revoked, its claim was taken back, or its authority's key was invalidated, is asked apart.
     function batchedAt(Batch calldata batch, Record calldata record, uint64 index, bytes32[] calldata path)
         public
         view

@@ -14,7 +14,7 @@ library Keystream {
     /// @notice Put the cipher on a chunk, or take it off: both are the same.
     /// @param key The key of the sale.
     /// @param index The number of the chunk, from 0.
-    /// @param chunk Exactly 1,024 bytes.
+    /// @param chunk Exactly 1,024 bytes: fewer are refused, and the caller sees to it that there are no more.
     function cipher(bytes32 key, uint64 index, bytes calldata chunk) internal pure returns (bytes memory) {
         bytes32[BLOCKS] memory blocks = abi.decode(chunk, (bytes32[32]));
         for (uint64 i = 0; i < BLOCKS; ++i) {
