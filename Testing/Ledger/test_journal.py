@@ -148,11 +148,11 @@ def test_processes_on_one_file_get_nonces_of_their_own(tmp_path: Path) -> None:
 
 # What can happen to an account: an intent is begun, or the one of a number given back or done.
 _STEPS = st.lists(
-    st.tuples(st.sampled_from(["begin", "release", "finish"]), st.integers(0, 9)), max_size=25
+    st.tuples(st.sampled_from(["begin", "release", "finish"]), st.integers(0, 9)), max_size=16
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps=_STEPS)
 def test_live_nonces_have_neither_gaps_nor_doubles(
     steps: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory

@@ -320,6 +320,37 @@ def test_a_refusal_in_a_block_is_typed_and_may_be_tried_again(
     ]
 
 
+def test_a_refusal_whose_block_is_taken_back_is_judged_again_on_its_nonce(
+    anvil: StartAnvil, journal: Journal, start: Start
+) -> None:
+    node = anvil(mining=False)
+    transactions = _transactions(node, node.account(), journal)
+    place = _notebook(node, FIRST_COME)
+    node.mine(3)
+    before = node.rpc("evm_snapshot")
+    first = start(transactions.execute, "first", place, b"")
+    node.wait_for_pending(1)
+    second = start(transactions.execute, "second", place, b"\x12\x34\x56\x78")
+    node.wait_for_pending(2)
+    node.mine()
+    assert first.result(10)["status"] == 1
+    with pytest.raises(RefusedError):
+        second.result(10)
+
+    node.rpc("evm_revert", before)
+    _drop_all(node)
+    again = start(transactions.execute, "second", place, b"\x12\x34\x56\x78")
+    node.wait_for_pending(2)
+    # This time the contract has nothing against it.
+    node.rpc("anvil_setCode", place, "0x" + NOTEBOOK.hex())
+    node.mine()
+    assert again.result(10)["status"] == 1
+    assert _states(transactions, journal) == [
+        (0, "first", State.DONE),
+        (1, "second", State.DONE),
+    ]
+
+
 # --- Stalls ---
 
 
