@@ -320,7 +320,7 @@ def _name(event: RegistryEvent) -> str:
 
 def _facts(event: RegistryEvent) -> dict[str, Any]:
     """Return an event for a program: bytes as hex."""
-    return {"event": type(event).__name__, **_plain(asdict(event))}
+    return {"kind": type(event).__name__, **_plain(asdict(event))}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
