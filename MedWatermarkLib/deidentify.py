@@ -21,7 +21,7 @@ from pydicom.tag import BaseTag, Tag
 
 from MedWatermarkLib import __version__
 from MedWatermarkLib.confidentiality import EDITION, Action, Options, action_for
-from MedWatermarkLib.descriptor import clean_code, cleaned_text, is_common_code
+from MedWatermarkLib.descriptor import clean_code, cleaned_text, is_common_code, meaning_of
 from MedWatermarkLib.dicom_pixels import transfer_syntax
 from MedWatermarkLib.identity import identity_of_dicom
 from MedWatermarkLib.mention import mentions
@@ -210,8 +210,8 @@ class _Walk:
         """Do to an attribute what shall become of it; return what became of it instead."""
         if vr == "SQ":
             return self._sequence(dataset, tag, action, path)
-        if tag == _CODE_MEANING and is_common_code(dataset):
-            action = Action.KEEP
+        if tag == _CODE_MEANING and action is Action.CLEAN:
+            return self._mean(dataset)
         if action is Action.KEEP:
             return self._keep(dataset, tag, vr)
         values = _values(dataset, tag, vr)
@@ -302,16 +302,23 @@ class _Walk:
         _set(dataset, tag, vr, cleaned)
         return Action.CLEAN
 
+    def _mean(self, item: Dataset) -> Action:
+        """Let a code say what it means by the standard."""
+        before = str(item.CodeMeaning or "")
+        meaning = meaning_of(item)
+        if not meaning or self._names_someone(meaning):
+            meaning = str(_DUMMIES["LO"])
+        item.CodeMeaning = meaning[:64]
+        return Action.KEEP if meaning == before else Action.CLEAN
+
     def _uncleaned(self, dataset: Dataset, tag: BaseTag, vr: str) -> Action:
         """Do what the profile asks for without the option: nothing of a text could be kept."""
         basic = action_for(tag, vr, Options(), conditional=True)
         if basic is Action.CLEAN:  # no attribute of the profile's
             basic = Action.DUMMY
-        return (
-            self._carry_out(dataset, tag, vr, basic, "", {})
-            if basic is not Action.REMOVE
-            else basic
-        )
+        if basic is Action.REMOVE:
+            return basic
+        return self._carry_out(dataset, tag, vr, basic, "", {})
 
     def _moved(self, tag: BaseTag, vr: str, value: str, times: Mapping[str, str]) -> str:
         if vr == "DA":

@@ -7,8 +7,10 @@ position, and numbers with a unit. All else goes, misspelt words and foreign lan
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from pydicom import Dataset
+from pydicom.sr.codedict import codes
 
 _VOCABULARY = (
     # Anatomy.
@@ -108,9 +110,41 @@ def is_common_code(item: Dataset) -> bool:
     return form is not None and re.fullmatch(form, str(item.get("CodeValue", ""))) is not None
 
 
+def meaning_of(item: Dataset) -> str:
+    """Return what a code means without what could name someone.
+
+    Parameters
+    ----------
+    item : pydicom.Dataset
+        Of a code sequence.
+
+    Returns
+    -------
+    str
+        The standard's meaning of its code where that is known; else of the meaning that it gives
+        the words that name no one, or the code itself, if its scheme leaves no room for a name;
+        else "".
+    """
+    scheme, value = str(item.get("CodingSchemeDesignator", "")), str(item.get("CodeValue", ""))
+    if meaning := _meanings(scheme).get(value):
+        return meaning
+    cleaned = cleaned_text(str(item.get("CodeMeaning", "")))
+    return cleaned or (value if is_common_code(item) else "")
+
+
+@cache
+def _meanings(scheme: str) -> dict[str, str]:
+    """Return the meanings of the codes of a scheme that PS3.16 uses."""
+    try:
+        concepts = getattr(codes, scheme).concepts
+    except AttributeError:
+        return {}
+    return {code.value: code.meaning for code in concepts.values()}
+
+
 def clean_code(item: Dataset) -> None:
     """Leave of an item of a code sequence the code, and of its meaning what names no one."""
     for element in list(item):
         if element.keyword not in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"):
             del item[element.tag]
-    item.CodeMeaning = cleaned_text(str(item.get("CodeMeaning", ""))) or item.CodeValue
+    item.CodeMeaning = meaning_of(item)

@@ -98,17 +98,19 @@ class Pseudonyms:
         return moved if "." in value else moved[:14]
 
     @lru_cache(maxsize=64)  # noqa: B019 - a handful of patients, for as long as a command
-    def _shift(self, patient: str) -> tuple[int, int]:
+    def _shift(self, patient: str) -> tuple[int, float]:
         mac = self._mac("dates", patient)
         days = _LEAST_DAYS + int.from_bytes(mac[:4]) % _SPREAD_DAYS
+        # Fractions too: the milliseconds of a day are as good as a name.
         seconds = _LEAST_SECONDS + int.from_bytes(mac[4:8]) % _SPREAD_SECONDS
-        return -days, -seconds if mac[8] & 1 else seconds
+        fraction = int.from_bytes(mac[9:12]) % 1_000_000 / 1e6
+        return -days, -(seconds + fraction) if mac[8] & 1 else seconds + fraction
 
     def _mac(self, purpose: str, value: str) -> bytes:
         return hmac.digest(self._key, f"{purpose}\0{value}".encode("utf-8", "replace"), "sha256")
 
 
-def _moved(moment: datetime.datetime, days: int, seconds: int) -> str:
+def _moved(moment: datetime.datetime, days: int, seconds: float) -> str:
     try:
         moment += datetime.timedelta(days=days, seconds=seconds)
     except OverflowError:
