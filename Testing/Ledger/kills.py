@@ -31,7 +31,7 @@ from MedWatermarkLib.transactions import Transactions
 
 STEPS = ("time", "journal", "sending", "block")
 _GWEI = 10**9
-_BLOCK_TIMES = (0.1, 0.5)
+_BLOCK_TIMES = (0.2, 1.0)
 _STEP_TIMEOUT = 20.0
 # The place of the notebook; any will do.
 _NOTEBOOK = Web3.to_checksum_address("0x" + "b0" * 20)
@@ -156,7 +156,7 @@ def _reaching(
     """Return what tells that a step is reached."""
     web3 = node.web3()
     if step == "time":
-        end = time.monotonic() + chance.uniform(0.2, 1.5)
+        end = time.monotonic() + chance.uniform(0.1, 1.5)
         return lambda: time.monotonic() >= end
     if step == "journal":
         before = _change(path)
