@@ -159,15 +159,30 @@ def _reaching(
         end = time.monotonic() + chance.uniform(0.1, 1.5)
         return lambda: time.monotonic() >= end
     if step == "journal":
-        before = _change(path)
-        return lambda: _change(path) != before and not Path(f"{path}-journal").exists()
+        attempts = _attempts(path, account)
+        is_noted = not attempts or attempts[-1].state is State.DONE
+        # What the one before left is noted as done first.
+        return _commits(path, 1 if is_noted else 2)
     if step == "sending":
         return lambda: node.pending() > 0
     count = web3.eth.get_transaction_count(account.address)
     return lambda: web3.eth.get_transaction_count(account.address) > count
 
 
-def _change(path: Path) -> int:
+def _commits(path: Path, count: int) -> Callable[[], bool]:
+    """Return what tells that so many changes were written to a file of SQLite, and are whole."""
+    seen = [_written(path)]
+
+    def reached() -> bool:
+        now = _written(path)
+        if now != seen[-1] and not path.with_name(f"{path.name}-journal").exists():
+            seen.append(now)
+        return len(seen) > count
+
+    return reached
+
+
+def _written(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
