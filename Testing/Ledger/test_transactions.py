@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -410,7 +411,7 @@ def test_what_vanishes_with_its_block_is_sent_again(
     anvil: StartAnvil, journal: Journal, start: Start
 ) -> None:
     node = anvil(mining=False)
-    transactions = _transactions(node, node.account(), journal, confirmations=4)
+    transactions = _transactions(node, node.account(), journal, confirmations=4, patience=4.0)
     notebook = _notebook(node)
     node.mine(5)
     waiting = start(transactions.execute, "note", notebook, b"again")
@@ -574,20 +575,19 @@ def test_a_nonce_that_others_wait_behind_is_filled(
     waiting: list[Future[TxReceipt]] = []
 
     def overtake() -> None:
-        node.fund(account.address, 0)
-        # It takes its nonce while there is money, and loses it as the first does.
-        node.fund(account.address, 100)
         waiting.append(start(second.execute, "second", notebook, b"second"))
         while len(_states(first, journal)) < 2:
             time.sleep(0.01)
         node.fund(account.address, 0)
 
-    _just_before_sending(second, lambda: time.sleep(1.0))
+    funded = threading.Event()
+    _just_before_sending(second, lambda: funded.wait(20))
     _just_before_sending(first, overtake)
     with pytest.raises(InsufficientFundsError):
         first.execute("first", notebook, b"first")
     assert _states(first, journal)[0] == (0, "first", State.CANCELLED)
     node.fund(account.address, 100)
+    funded.set()
     assert waiting[0].result(10)["status"] == 1
     assert first.execute("first", notebook, b"first")["status"] == 1
     assert sorted(notes(node.web3(), notebook)) == [b"first", b"second"]
