@@ -129,6 +129,9 @@ class _Server(ThreadingHTTPServer):
     shelf: Shelf
     daemon_threads = True
 
+    def handle_error(self, request: object, address: object) -> None:
+        pass  # clients that went away
+
 
 @pytest.fixture(autouse=True)
 def _local(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,9 +217,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"memory://{tmp_path.name}"
     folder = tmp_path / "störe 1"
     folder.mkdir()
-    return (
-        folder.as_uri().replace("%C3%B6", "ö").replace("%20", " ") if "URL" in kind else str(folder)
-    )
+    return f"file://{folder}" if "URL" in kind else str(folder)
 
 
 def test_what_is_put_comes_back(url: str, source: Path, target: Path) -> None:
@@ -429,15 +430,16 @@ def test_a_server_that_tells_no_size_is_read_to_the_end(
 def test_a_server_that_never_gets_further_is_given_up_and_what_arrived_is_kept(
     web: str, shelf: Shelf, target: Path
 ) -> None:
-    shelf.first = [200, 503, 503, 503, 503]
+    shelf.first = [200, 503, 503, 503]
     shelf.breaks_after = 1_000_000
     with pytest.raises(StoreUnreachableError):
         Store(web).get(NAME, target)
-    assert len(shelf.requests) == 5
+    assert len(shelf.requests) == 4
     assert not target.exists()
     assert _part(target).stat().st_size == 1_000_000
     shelf.breaks_after = None
     Store(web).get(NAME, target)
+    assert shelf.requests[-1][2] == "bytes=1000000-"
     assert target.read_bytes() == CONTENT
 
 
