@@ -173,7 +173,8 @@ class Transactions:
             Or what `decode` makes of it, if the contract refuses. Nothing was done then, and the
             intent may be tried again.
         FeeCeilingError, InsufficientFundsError, NodeUnreachableError, NodeError
-            If it cannot be sent. No nonce was taken, or it was given back.
+            If it cannot be sent. No nonce was taken, or it is given back, or where others wait
+            behind it filled by a transaction that does nothing.
         UnconfirmedError
             If it is not confirmed in time; it goes on.
         NonceTakenError
