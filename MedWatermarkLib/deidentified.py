@@ -201,7 +201,8 @@ def _to_dicom(
     for one in headers:
         _check_headers(source, one, request)
         with understanding(source):
-            check_name(output, identity_of_dicom(one[0]))
+            identity = identity_of_dicom(one[0])
+        check_name(output, identity)
     deidentifier = Deidentifier(request.options, request.key)
     if output.suffix == ".dcm" and sum(len(one.paths) for one in chosen) > 1:
         raise OutputError(f"The scan has several DICOM files; {output} must be a folder.")
@@ -283,9 +284,11 @@ def _write_series(
         for number, path in enumerate(_in_order(series), start=1):
             instance = read_instance(path)
             with understanding(path):
-                if clear_unused_bits(instance) and not request.pixels_checked:
-                    reason = "something is drawn in the unused bits of its compressed pixels"
-                    raise BurnedInIdentityError(str(path), [reason])
+                drawn = clear_unused_bits(instance)
+            if drawn and not request.pixels_checked:
+                reason = "something is drawn in the unused bits of its compressed pixels"
+                raise BurnedInIdentityError(str(path), [reason])
+            with understanding(path):
                 deidentifier.deidentify(instance)
                 if request.pixels_checked:
                     deidentifier.state(instance, "BurnedInAnnotation", "NO")

@@ -97,11 +97,15 @@ def cleaned_text(text: str) -> str:
     position = 0
     for number in [*_NUMBER_WITH_UNIT.finditer(text), None]:
         end = len(text) if number is None else number.start()
-        kept += [word for word in _WORD.findall(text[position:end]) if word.lower() in _WORDS]
+        kept += [word for word in _WORD.findall(text[position:end]) if _is_harmless(word)]
         if number is not None:
             kept.append(number[0])
             position = number.end()
     return " ".join(kept)
+
+
+def _is_harmless(word: str) -> bool:
+    return word.lower() in _WORDS and word != "Mr"
 
 
 def is_common_code(item: Dataset) -> bool:
@@ -139,7 +143,8 @@ def _meanings(scheme: str) -> dict[str, str]:
         concepts = getattr(codes, scheme).concepts
     except AttributeError:
         return {}
-    return {code.value: code.meaning for code in concepts.values()}
+    longest_first = sorted(concepts.values(), key=lambda code: -len(code.meaning))
+    return {code.value: code.meaning for code in longest_first}
 
 
 def clean_code(item: Dataset) -> None:

@@ -27,6 +27,12 @@ _META_STRUCTURE = (
     "CenterOfRotation AnatomicalOrientation ElementSpacing ElementSize DimSize HeaderSize "
     "ElementNumberOfChannels ElementType ElementDataFile Color ID ParentID"
 )
+_KNOWN_KEY = re.compile(
+    r"[0-9a-f]{4}\|[0-9a-f]{4}|ITK_[A-Za-z]+|comment|content|number|units|space units|thicknesses|"
+    r"measurement frame|sample units|old min|old max|labels|min|max|extensions|header of NIfTI-2|"
+    r"data_type|db_name|descrip|aux_file|intent_name|Comment|Name|Modality|SequenceID",
+    re.IGNORECASE,
+)
 # Free text of a NIfTI-1 header: name, where it begins, its length.
 _NIFTI_TEXT = (
     ("data_type", 4, 10),
@@ -51,8 +57,8 @@ def header_keys(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        Keys, sorted, as they are in the file; keys that are no plain words, which could hold
-        anything themselves, as ``(other)``. Never values.
+        Keys of the formats, of ITK and of DICOM, sorted; all others as ``(other)``, since someone
+        could have made a name a key. Never values.
     """
     name = path.name.lower()
     if name.endswith((".nrrd", ".nhdr")):
@@ -61,7 +67,7 @@ def header_keys(path: Path) -> list[str]:
         keys = _nifti_keys(path)
     else:
         keys = _meta_keys(path)
-    return sorted({key if re.fullmatch(r"[\w .|:()-]{1,40}", key) else "(other)" for key in keys})
+    return sorted({key if _KNOWN_KEY.fullmatch(key) else "(other)" for key in keys})
 
 
 def check_name(path: Path, identity: Mapping[str, str]) -> None:

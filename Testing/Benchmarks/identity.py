@@ -2,12 +2,12 @@
 
 Run from the root of the project:
 
-    python Testing/Benchmarks/identity.py [plants | comparison]
+    python Testing/Benchmarks/identity.py [plants | comparison [PYTHON]]
 
 `plants`: identities planted in every place that can hold one, searched in every byte of what is
 written, decompressed too, in names and in the mark's text. `comparison`: attribute by attribute
-against idiscore, which is installed for it into an environment of its own (pip needs an index).
-Without an argument: both.
+against idiscore 1.2.0, which is installed for it into an environment of its own (pip needs an
+index), since it wants pydicom 2, or is that of the interpreter PYTHON. Without an argument: both.
 """
 
 from __future__ import annotations
@@ -312,12 +312,14 @@ THEIR_OPTIONS = {
 }
 
 
-def comparison() -> None:
+def comparison(python: Path | None = None) -> None:
     with tempfile.TemporaryDirectory() as place, discreet_pydicom():
         root = Path(place)
-        python = root / "idiscore" / "bin" / "python"
-        venv.create(root / "idiscore", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "idiscore==1.2.0"], check=True)
+        if python is None:
+            venv.create(root / "idiscore", with_pip=True)
+            python = root / "idiscore" / "bin" / "python"
+            install = [python, "-m", "pip", "install", "-q", "idiscore==1.2.0"]
+            subprocess.run(install, check=True, capture_output=True)
         (root / "run.py").write_text(IDISCORE)
         for title, theirs in THEIR_OPTIONS.items():
             for nested in (False, True):
@@ -425,4 +427,4 @@ if __name__ == "__main__":
     if chosen in ("both", "plants"):
         plants()
     if chosen in ("both", "comparison"):
-        comparison()
+        comparison(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
