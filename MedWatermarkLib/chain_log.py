@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from eth_typing import ChecksumAddress
+from eth_typing import BlockNumber, ChecksumAddress
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import BlockNotFound, Web3RPCError
 from web3.types import FilterParams, LogReceipt
 
+from MedWatermarkLib.contract import answer
 from MedWatermarkLib.ledger_errors import NodeError, NodeUnreachableError, node_error
 
 RANGE = 2_000
@@ -98,7 +100,7 @@ class ChainLog:
             If it does not answer.
         """
         first = self._first_block if first_block is None else first_block
-        last = self._web3.eth.block_number if last_block is None else last_block
+        last = self._height() if last_block is None else last_block
         size = RANGE
         while first <= last:
             end = min(first + size, last + 1) - 1
@@ -135,14 +137,18 @@ class ChainLog:
         time : int
             In seconds since 1970-01-01 UTC.
         """
-        low, high = self._first_block, self._web3.eth.block_number + 1
+        low, high = self._first_block, self._height() + 1
         while low < high:
             middle = (low + high) // 2
-            if self._web3.eth.get_block(middle)["timestamp"] < time:
+            block = answer(self._web3, partial(self._web3.eth.get_block, BlockNumber(middle)))
+            if block["timestamp"] < time:
                 low = middle + 1
             else:
                 high = middle
         return low
+
+    def _height(self) -> int:
+        return int(answer(self._web3, lambda: self._web3.eth.block_number))
 
     def _time(self, log: LogReceipt) -> int:
         """Return when the block of an event was made."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import atexit
+import shutil
 import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,9 @@ class EmbeddedChain:
         self._backend = _Backend()
         self._ahead = 0
         self.web3 = Web3(_Provider(self._backend, self._set_clock))
-        # Removed with the object, at the end of the process at the latest.
-        self._folder = tempfile.TemporaryDirectory(prefix="medwatermark-")
-        self.journal = Path(self._folder.name) / "journal.sqlite"
+        folder = Path(tempfile.mkdtemp(prefix="medwatermark-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.journal = folder / "journal.sqlite"
         if not EmbeddedChain._announced:
             EmbeddedChain._announced = True
             atexit.register(_announce_end)

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+import requests
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from eth_utils.crypto import keccak
 from platformdirs import user_state_path
 from web3 import HTTPProvider, Web3
 from web3.middleware import ExtraDataToPOAMiddleware
+from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from web3.types import TxReceipt
 
 from MedWatermarkLib.chain_log import ChainLog
@@ -33,6 +35,10 @@ from MedWatermarkLib.transactions import Transactions
 
 TIMEOUT = 10.0
 """Seconds to wait for each answer of a node."""
+# Questions are asked again after what may pass, with pauses that double.
+_PASSING = (requests.ConnectionError, requests.HTTPError, requests.Timeout)
+_TRIES = 3
+_PAUSE = 0.25
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ class Ledger:
         if not isinstance(config, LedgerConfig):
             config = LedgerConfig.read(config)
         web3 = _node(config.url, timeout)
-        chain_id = web3.eth.chain_id
+        chain_id = answer(web3, lambda: web3.eth.chain_id)
         if chain_id != config.chain_id:
             raise WrongChainError(config.chain_id, chain_id)
         transactions = None
@@ -233,7 +239,7 @@ class Ledger:
         if path is not None:
             check_new(Path(path))
         web3 = _node(url, timeout)
-        found = web3.eth.chain_id
+        found = answer(web3, lambda: web3.eth.chain_id)
         if chain_id is not None and chain_id != found:
             raise WrongChainError(chain_id, found)
         transactions = _transactions(web3, account, journal, found, fee_ceiling, confirmations)
@@ -305,7 +311,12 @@ class Ledger:
 
 def _node(url: str, timeout: float) -> Web3:
     check_url(url)
-    web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout}))
+    retries = ExceptionRetryConfiguration(_PASSING, retries=_TRIES, backoff_factor=_PAUSE)
+    web3 = Web3(
+        HTTPProvider(
+            url, request_kwargs={"timeout": timeout}, exception_retry_configuration=retries
+        )
+    )
     # Chains of consortia (Clique, IBFT, QBFT) keep their seals where others have 32 bytes.
     # Under this name `Transactions` knows that it is there: a second one would fail.
     web3.middleware_onion.inject(ExtraDataToPOAMiddleware, "proof of authority", layer=0)

@@ -81,7 +81,8 @@ class LedgerConfig:
                 raise LedgerConfigError(
                     f"The ledger's {name} is not an address with its checksum: 0x and 40 digits."
                 )
-        if not isinstance(self.fee_ceiling, Decimal) or not 0 <= self.fee_ceiling < 10**9:
+        ceiling = self.fee_ceiling
+        if not isinstance(ceiling, Decimal) or not ceiling.is_finite() or not 0 <= ceiling < _GWEI:
             raise LedgerConfigError("The ledger's fee_ceiling is not an amount in gwei per gas.")
 
     @classmethod

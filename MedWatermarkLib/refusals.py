@@ -376,15 +376,14 @@ def typed_refusal(data: bytes) -> RefusedError:
     if kind is None:
         return refusal(data)
     try:
-        return kind(*decode(kind.types(), data[4:]))
+        values = zip(kind.types(), decode(kind.types(), data[4:]), strict=True)
+        return kind(*(to_checksum_address(v) if t == "address" else v for t, v in values))
     except (DecodingError, ValueError):
         return refusal(data)
 
 
 def _shown(kind: str, value: Any) -> str:
     """Write an argument as people know it."""
-    if kind == "address":
-        return to_checksum_address(value)
     if kind == "bytes32":
         return f"0x{value.hex()}"
     if kind == "uint64":  # Every number of 64 bits in these errors is a time.
