@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
-from MedWatermarkLib.manifest import Member
+from MedWatermarkLib.manifest import GREATEST_MEMBER, Member
 from MedWatermarkLib.package_errors import (
     DamagedPackageError,
     PackageError,
@@ -24,8 +24,6 @@ from MedWatermarkLib.package_errors import (
 BLOCK = 512
 #: Two blocks of zeros stand at the end.
 END = bytes(2 * BLOCK)
-#: The greatest size of a member, which its header has eleven octal digits for.
-GREATEST_SIZE = 8**11 - 1
 
 _PIECE_SIZE = 1 << 20
 
@@ -40,14 +38,16 @@ def header(name: str, size: int) -> bytes:
     name : str
         At most 100 ASCII characters.
     size : int
-        From 0 to `GREATEST_SIZE`.
+        From 0 to `GREATEST_MEMBER`.
 
     Raises
     ------
     PackageError
         If there is none.
     """
-    if not (name.isascii() and 0 < len(name) <= tarfile.LENGTH_NAME and 0 <= size <= GREATEST_SIZE):
+    if not (
+        name.isascii() and 0 < len(name) <= tarfile.LENGTH_NAME and 0 <= size <= GREATEST_MEMBER
+    ):
         raise PackageError("A member of the package is too large, or its name too long.")
     member = tarfile.TarInfo(name)
     member.size = size

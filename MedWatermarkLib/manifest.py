@@ -17,10 +17,13 @@ from MedWatermarkLib.package_errors import (
     FuturePackageError,
     ManifestError,
 )
+from MedWatermarkLib.tiles import TILE
 
 VERSION = 1
 #: The name under which the manifest stands, first of all members.
 NAME = "manifest.json"
+#: The greatest size of a member, which its header has eleven octal digits for.
+GREATEST_MEMBER = 8**11 - 1
 #: The greatest size of a manifest; a member takes some 120 bytes of it.
 GREATEST_SIZE = 1 << 24
 
@@ -29,9 +32,10 @@ CLAIM, MARK_KEY, TILES, PREVIEW = "claim.txt", "mark.key", "tiles.bin", "preview
 _GREATEST_DEPTH = 3
 _NO_BRACKETS = re.compile(rb"[^][{}]+")
 _FORMAT = "MedWatermark package"
-# Bytes that members other than the image can have at most. A claim fits a QR code, and a tile of
-# 64 x 64 voxels takes 32 bytes, which is less than a hundredth of it in any scan but a tiny one.
+# Bytes that members other than the image can have at most: they are read into memory. A claim fits
+# a QR code; tile leaves have 32 bytes for each tile.
 _GREATEST_SIZES = {CLAIM: 4296, MARK_KEY: 1024, TILES: 1 << 30, PREVIEW: 1 << 20}
+_GREATEST_TILE_HEADER = 256
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,14 @@ class Manifest:
         """Bytes of all members."""
         return sum(member.size for member in self.members)
 
+    def greatest_size(self, name: str) -> int:
+        """Return how many bytes a member of this name can have at most."""
+        slices, rows, columns = self.image.shape
+        tiles = slices * -(-rows // TILE) * -(-columns // TILE)
+        if name == TILES:
+            return min(_GREATEST_SIZES[TILES], _GREATEST_TILE_HEADER + 32 * tiles)
+        return _GREATEST_SIZES.get(name, GREATEST_MEMBER)
+
     def to_bytes(self) -> bytes:
         """Write it as JSON, in the one way in which it can be written.
 
@@ -138,7 +150,7 @@ class Manifest:
         if names != member_names(manifest.image.format, len(names) - len(_GREATEST_SIZES)):
             raise ManifestError("The manifest of the package does not name the parts that belong.")
         for member in manifest.members:
-            if member.size > _GREATEST_SIZES.get(member.name, member.size):
+            if member.size > manifest.greatest_size(member.name):
                 raise ManifestError(f"{member.name} in the package is larger than it can be.")
         return manifest
 

@@ -59,24 +59,26 @@ def pack_image(volume: Volume) -> PackedImage:
     Parameters
     ----------
     volume : Volume
-        As it was read: if from DICOM, its instances are what is packed; else it becomes NRRD.
+        As it was read: if from DICOM, its instances are what is packed; else it becomes NRRD, of
+        which nothing but voxels and geometry goes along.
 
     Raises
     ------
     IdentifiedImageError
-        If the scan still says whose it is.
+        If its instances still say whose they are.
     PackageError
         If its instances are compressed.
     """
-    if volume.identity and not isinstance(volume.source, DicomSource):
-        raise IdentifiedImageError(_identified(next(iter(volume.identity))))
     shape = (volume.voxels.shape[0], volume.voxels.shape[1], volume.voxels.shape[2])
     if isinstance(volume.source, DicomSource):
         paths = tuple(dict.fromkeys(one.path for one in volume.source.slices))
         for path in paths:
             header = _header(path)
             if header.get("PatientIdentityRemoved") != "YES":
-                raise IdentifiedImageError(_identified("PatientIdentityRemoved"))
+                raise IdentifiedImageError(
+                    "The scan was not de-identified (see its Patient Identity Removed); a package "
+                    "leaves the house, so de-identify it first."
+                )
         entry = ImageEntry("DICOM", shape, volume.modality)
         return PackedImage(entry, tuple(path.stat().st_size for path in paths), paths, volume)
     exported = volume.as_rescaled()
@@ -149,13 +151,6 @@ def _transfer_syntax(path: Path) -> str:
         if file.read(132)[128:] != b"DICM":
             return ""
     return str(read_file_meta_info(path).get("TransferSyntaxUID") or "")
-
-
-def _identified(keyword: str) -> str:
-    return (
-        f"The scan was not de-identified (see its {keyword}); a package leaves the house, so "
-        "de-identify it first."
-    )
 
 
 def _nrrd_pieces(volume: Volume) -> Iterator[bytes]:

@@ -181,8 +181,14 @@ class HTTPFolder(RemoteFolder):
 class S3Folder(RemoteFolder):
     """A folder of a bucket. Keys and endpoint are those of the environment, as for other tools."""
 
+    def __init__(self, url: str, timeout: float) -> None:
+        super().__init__(url, timeout)
+        self._fs.retries = 1
+
     def _options(self, timeout: float) -> dict[str, Any]:
-        limits = {"connect_timeout": timeout, "read_timeout": timeout}
+        # Retries multiply with those of the store, and with the time-out.
+        retries = {"total_max_attempts": 2}
+        limits = {"connect_timeout": timeout, "read_timeout": timeout, "retries": retries}
         return {"config_kwargs": limits, "default_block_size": _BLOCK_SIZE}
 
     def write(self, name: str, source: Path, tell: Tell) -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from MedWatermarkLib.claim import Claim
+from MedWatermarkLib.image_errors import reason_of
 from MedWatermarkLib.manifest import Manifest
 from MedWatermarkLib.merkle import MerkleTree, tree_of_chunks
-from MedWatermarkLib.output import check_new, new_files
+from MedWatermarkLib.output import OutputError, check_new, new_files
 from MedWatermarkLib.package import Package, read_package, write_package
 from MedWatermarkLib.package_errors import PackageError
 from MedWatermarkLib.progress import Progress, part
@@ -119,12 +120,15 @@ def read_sealed_package(
     """
     sealed, place = Path(sealed), Path(place)
     check_new(place)
-    with tempfile.TemporaryDirectory(dir=place.absolute().parent, prefix=".") as folder:
-        plain = Path(folder) / "plain"
-        try:
-            source = sealed.open("rb")
-        except OSError as error:
-            raise PackageError(f"{sealed} cannot be read: {error.strerror}.") from error
-        with source, plain.open("wb") as target:
-            unseal(source, target, content, part(progress, 0.0, 0.5))
-        return read_package(plain, place, progress=part(progress, 0.5, 1.0))
+    try:
+        source = sealed.open("rb")
+    except OSError as error:
+        raise PackageError(f"{sealed} cannot be read: {error.strerror}.") from error
+    try:
+        with source, tempfile.TemporaryDirectory(dir=place.absolute().parent, prefix=".") as folder:
+            plain = Path(folder) / "plain"
+            with plain.open("wb") as target:
+                unseal(source, target, content, part(progress, 0.0, 0.5))
+            return read_package(plain, place, progress=part(progress, 0.5, 1.0))
+    except OSError as error:
+        raise OutputError(f"{place} cannot be written: {reason_of(error)}.") from error

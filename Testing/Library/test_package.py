@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from phantoms import head
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
@@ -37,13 +39,15 @@ from MedWatermarkLib.package_errors import (
     PackageError,
     TruncatedPackageError,
 )
-from MedWatermarkLib.tiles import tile_leaves
+from MedWatermarkLib.scan import mark_scan, read_scan, restore_scan
+from MedWatermarkLib.tiles import matches_root, tile_leaves
 from MedWatermarkLib.volume import Volume, image_hash, matches_hash
 
+ACCOUNT = Account.from_key(b"\x07" * 32)
 CLAIM = sign(
     bytes(range(32)),
     "Left frontal meningioma, 23 mm.",
-    Account.from_key(b"\x07" * 32),
+    ACCOUNT,
     issued_at=1_760_000_000,
     salt=bytes(16),
 )
@@ -138,6 +142,22 @@ def test_a_dicom_series_comes_back_as_it_was(series: Path, packed: Path, tmp_pat
     assert {file.read_bytes() for file in package.image.iterdir()} == sent
     # The names of the source's files may name the patient.
     assert min(file.name for file in package.image.iterdir()) == "00001.dcm"
+
+
+def test_a_marked_scan_arrives_with_its_mark_claim_and_leaves(
+    make_series: Callable[..., Path], tmp_path: Path
+) -> None:
+    original = read_volume(make_series(head(3, 320, 320).astype(np.int16), _anonymous))
+    key = new_mark_key()
+    marked = mark_scan(original, "Meningioma, 23 mm.", ACCOUNT, key=key)
+    write_volume(marked.volume, tmp_path / "marked")
+    write_package(tmp_path / "marked", marked.claim, tmp_path / "packed", mark_key=key)
+    package = read_package(tmp_path / "packed", tmp_path / "out")
+    arrived = read_volume(package.image)
+    assert read_scan(arrived, key=package.mark_key).claim == package.claim == marked.claim
+    assert matches_root(arrived, package.manifest.voxel_root)
+    restored = restore_scan(arrived, marked.restoration, package.claim)
+    assert np.array_equal(restored.voxels, original.voxels)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +258,18 @@ def test_a_scan_that_says_whose_it_is_is_not_packed(
 
     with pytest.raises(IdentifiedImageError):
         write_package(make_series(edit=one_named, folder="some"), CLAIM, tmp_path / "packed")
+
+
+def test_the_text_of_a_nrrd_header_stays_at_home(tmp_path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(np.zeros((2, 9, 9), np.int16))
+    image.SetMetaData("0010|0010", "Gruenwald^Ada")
+    image.SetMetaData("note", "seen by Dr Dolittle")
+    SimpleITK.WriteImage(image, str(tmp_path / "scan.nrrd"))
+    assert read_volume(tmp_path / "scan.nrrd").identity
+    write_package(tmp_path / "scan.nrrd", CLAIM, tmp_path / "packed")
+    for word in (b"Gruenwald", b"Dolittle"):
+        assert word in (tmp_path / "scan.nrrd").read_bytes()
+        assert word not in (tmp_path / "packed").read_bytes()
 
 
 def test_a_key_that_could_be_guessed_from_its_hash_is_not_packed(
@@ -437,6 +469,7 @@ def _set(path: str, value: object) -> Callable[[dict], None]:
         ("members.0.sha256", "0" * 63),
         ("members.0.name", "tiles.bin"),
         ("members.0.mode", 511),
+        ("members.2.size", 1 << 20),
     ],
 )
 def test_a_manifest_that_says_what_no_package_can_be_is_refused(
@@ -568,6 +601,6 @@ def test_a_series_of_another_size_than_stated_is_refused(packed: Path) -> None:
 
 
 def test_a_claim_of_the_greatest_length_fits(series: Path, tmp_path: Path) -> None:
-    long: Claim = sign(bytes(32), "x" * 2500, Account.from_key(b"\x07" * 32))
+    long: Claim = sign(bytes(32), "x" * 2500, ACCOUNT)
     write_package(series, long, tmp_path / "packed")
     assert read_package(tmp_path / "packed", tmp_path / "out").claim == long

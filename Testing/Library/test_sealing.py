@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -284,6 +286,33 @@ def test_nothing_is_left_beside_a_sealed_package(
     with pytest.raises(PackageError, match="cannot be read"):
         read_sealed_package(tmp_path / "missing", OTHER, tmp_path / "out")
     assert {file.name for file in tmp_path.iterdir()} == {"sealed", identified.name}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit is of POSIX")
+def test_a_disk_that_fills_up_while_a_package_is_opened_is_said(
+    sold: tuple[Path, SealedPackage], tmp_path: Path
+) -> None:
+    script = (
+        "import resource, sys\n"
+        "from MedWatermarkLib.output import OutputError\n"
+        "from MedWatermarkLib.sealed_package import read_sealed_package\n"
+        "from MedWatermarkLib.sealing import Identity\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "try:\n"
+        "    read_sealed_package(sys.argv[1], Identity(sys.stdin.read()), sys.argv[2])\n"
+        "except OutputError as error:\n"
+        "    print(error)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(sold[0]), str(tmp_path / "out")],
+        input=IDENTITY.text,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "out cannot be written: File too large." in told.stdout
+    assert list(tmp_path.iterdir()) == []
 
 
 # What is sold.
