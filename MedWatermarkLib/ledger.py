@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 from eth_account.signers.local import LocalAccount
@@ -23,7 +24,6 @@ from web3.types import TxReceipt
 
 from MedWatermarkLib.chain_log import ChainLog
 from MedWatermarkLib.contract import Contract, NoAccountError, answer, compiled
-from MedWatermarkLib.embedded_chain import EmbeddedChain
 from MedWatermarkLib.fair_exchange import Exchange
 from MedWatermarkLib.journal import Journal
 from MedWatermarkLib.ledger_config import FEE_CEILING, LedgerConfig, check_url, in_wei
@@ -32,6 +32,9 @@ from MedWatermarkLib.output import check_new
 from MedWatermarkLib.refusals import typed_refusal
 from MedWatermarkLib.registry import Registry
 from MedWatermarkLib.transactions import Transactions
+
+if TYPE_CHECKING:
+    from MedWatermarkLib.embedded_chain import EmbeddedChain
 
 TIMEOUT = 10.0
 """Seconds to wait for each answer of a node."""
@@ -172,6 +175,9 @@ class Ledger:
             Who sends, and administers the registry; a new one, if not given. It is given 1,000
             ether.
         """
+        # py-evm takes a second to load, and most ledgers do without.
+        from MedWatermarkLib.embedded_chain import EmbeddedChain
+
         chain = EmbeddedChain()
         if account is None:
             account = chain.new_account()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from eth_abi.abi import encode
@@ -92,7 +93,7 @@ class Record(Struct):
     content_commitment: bytes
     institution: str
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         """32 bytes, under which the registry keeps it."""
         return struct_hash(self)
