@@ -171,7 +171,7 @@ def embed_message(
         valid_range=volume.valid_range,
         reserved=volume.reserved,
         exclude=exclude,
-        hounsfield=_hounsfield(volume),
+        hounsfield=hounsfield(volume),
     )
 
 
@@ -257,6 +257,15 @@ def restore_scan(volume: Volume, restoration: bytes, claim: Claim | None = None)
     return restored
 
 
+def hounsfield(volume: Volume) -> tuple[float, float] | None:
+    """Return slope and intercept that make CT numbers of a CT's voxels; None for all others.
+
+    They are the median slice's: a CT has the same in all its slices, or nearly so.
+    """
+    slope, intercept = float(np.median(volume.slope)), float(np.median(volume.intercept))
+    return (slope, intercept) if volume.modality == "CT" and slope > 0 else None
+
+
 def _stored_strength(volume: Volume, strength: float | None) -> float | None:
     slope = float(np.median(np.abs(volume.slope)))
     if strength is not None:
@@ -264,12 +273,3 @@ def _stored_strength(volume: Volume, strength: float | None) -> float | None:
     if volume.modality == "CT":
         return GREATEST_DEFAULT / slope
     return noise_strength(volume.voxels) if volume.modality else None
-
-
-def _hounsfield(volume: Volume) -> tuple[float, float] | None:
-    """Return slope and intercept that make CT numbers of a CT's voxels; None for all others.
-
-    They are the median slice's: a CT has the same in all its slices, or nearly so.
-    """
-    slope, intercept = float(np.median(volume.slope)), float(np.median(volume.intercept))
-    return (slope, intercept) if volume.modality == "CT" and slope > 0 else None

@@ -23,7 +23,8 @@ NOISE_SHARE = 0.3
 LEAST_INTEGRAL = 0.6
 # A mark that a reader could not see is no mark: the least share of the range.
 _SPAN_SHARE = 1e-3
-_RUNGS = 16
+#: Rungs of the ladder to the octave.
+RUNGS = 16
 # One slice has to yield the tag where a whole volume yields the message, so the tag's blocks (and
 # the pilots', which the tag's steps are read from) change by more than the others, in RMSE.
 _TAG_WEIGHT = 1.08
@@ -79,12 +80,12 @@ def noise_strength(voxels: npt.ArrayLike) -> float:
 
 def rung_below(strength: float) -> float:
     """Return the greatest strength on the ladder that does not exceed another."""
-    return rung(math.floor(_RUNGS * math.log2(strength) + 1e-9))
+    return rung(math.floor(RUNGS * math.log2(strength) + 1e-9))
 
 
 def rung(number: int) -> float:
     """Return a strength on the ladder, RMSE in units of the voxels."""
-    return float(2.0 ** (number / _RUNGS))
+    return float(2.0 ** (number / RUNGS))
 
 
 def _by_noise(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
