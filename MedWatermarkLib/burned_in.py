@@ -86,13 +86,15 @@ def header_reasons(instance: Dataset) -> list[str]:
     return reasons
 
 
-def clear_unused_bits(instance: Dataset) -> bool:
+def clear_unused_bits(instance: Dataset, name: str) -> bool:
     """Clear what lies in the bits of the pixels that store no value: old overlays do.
 
     Parameters
     ----------
     instance : pydicom.Dataset
         Changed in place, if its pixel data are not compressed.
+    name : str
+        What to call it in an error.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def clear_unused_bits(instance: Dataset) -> bool:
         return False
     if int(instance.get("BitsStored") or 0) == int(instance.get("BitsAllocated") or 0):
         return False
-    words = pixel_words(instance, "The image")
+    words = pixel_words(instance, name)
     values = stored_values(words, instance)
     if np.array_equal(values, words):
         return False

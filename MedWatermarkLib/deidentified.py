@@ -284,7 +284,7 @@ def _write_series(
         for number, path in enumerate(_in_order(series), start=1):
             instance = read_instance(path)
             with understanding(path):
-                drawn = clear_unused_bits(instance)
+                drawn = clear_unused_bits(instance, str(path))
             if drawn and not request.pixels_checked:
                 reason = "something is drawn in the unused bits of its compressed pixels"
                 raise BurnedInIdentityError(str(path), [reason])

@@ -285,6 +285,9 @@ class _Walk:
         return dummy
 
     def _keep(self, dataset: Dataset, tag: BaseTag, vr: str) -> Action:
+        if dataset.get_item(tag).VR is None:
+            # Of a data set without VRs in a file that should have them; it could not be written.
+            _ = dataset[tag]
         if vr in _FORMS and not _FORMS[vr].fullmatch("\\".join(_values(dataset, tag, vr))):
             return Action.MALFORMED
         if vr in _TEXT and any(map(self._names_someone, _values(dataset, tag, vr))):

@@ -357,3 +357,24 @@ def test_a_diagnosis_is_held_against_the_identity_that_was_taken_out(
     assert result.exit_code == 1
     assert "PatientName" in result.output
     assert not (tmp_path / "marked").exists()
+
+
+def test_a_volume_that_is_no_dicom_is_marked_and_its_header_left_behind(
+    scan_with_room: Path, tmp_path: Path
+) -> None:
+    write_volume(quiet_volume(scan_with_room), tmp_path / "plain.nrrd")
+    image = SimpleITK.ReadImage(str(tmp_path / "plain.nrrd"))
+    image.SetMetaData("0010|0010", "Grünwald^Ada")
+    SimpleITK.WriteImage(image, str(tmp_path / "scan.nrrd"))
+    create_key_file(tmp_path / "doctor.json", PASSWORD)
+    arguments = ("--diagnosis", "Meningioma.", "--key-file", tmp_path / "doctor.json")
+    output = tmp_path / "marked.nrrd"
+    result = command("embed", tmp_path / "scan.nrrd", output, *arguments, "--deidentify", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output.splitlines()[-1])["deidentified"]["attributes"]
+    assert {"name": "0010|0010", "tag": "", "outcome": "not written", "count": 1} in told
+    assert b"Ada" not in output.read_bytes()
+    naming = tmp_path / "ada.nrrd"
+    refused = command("embed", tmp_path / "scan.nrrd", naming, *arguments, "--deidentify")
+    assert refused.exit_code == 1
+    assert not naming.exists()

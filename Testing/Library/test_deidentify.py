@@ -25,7 +25,7 @@ from MedWatermarkLib.deidentified import Deidentified, Request, deidentify
 from MedWatermarkLib.deidentify import Deidentifier
 from MedWatermarkLib.descriptor import cleaned_text
 from MedWatermarkLib.header_text import IdentifyingNameError
-from MedWatermarkLib.imageio import read_volume
+from MedWatermarkLib.imageio import ImageReadError, read_volume
 from MedWatermarkLib.pseudonym import Pseudonyms
 from MedWatermarkLib.volume import image_hash
 
@@ -431,3 +431,49 @@ def test_an_image_that_says_it_has_a_burnt_in_identity_needs_a_person_who_looked
     run(source, tmp_path / "looked", pixels_checked=True)
     written = [pydicom.dcmread(path) for path in (tmp_path / "looked").iterdir()]
     assert {one.BurnedInAnnotation for one in written} == {"NO"}
+
+
+def test_within_an_enhanced_image_what_may_be_required_becomes_a_dummy() -> None:
+    plain = an_instance(AcquisitionDateTime="20200229101112", DeviceSerialNumber="4711-A")
+    enhanced = an_instance(AcquisitionDateTime="20200229101112", DeviceSerialNumber="4711-A")
+    group = Dataset()
+    group.FrameAcquisitionDateTime = "20200229101112"
+    enhanced.SharedFunctionalGroupsSequence = [group]
+    clean(plain)
+    clean(enhanced)
+    assert "DeviceSerialNumber" not in plain
+    assert enhanced.DeviceSerialNumber == "DEIDENTIFIED"
+    assert enhanced.AcquisitionDateTime == "19000101000000"
+    assert enhanced.SharedFunctionalGroupsSequence[0].FrameAcquisitionDateTime == "19000101000000"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CT_small.dcm",
+        "MR_small_bigendian.dcm",
+        "MR_small_RLE.dcm",
+        "693_J2KI.dcm",
+        "image_dfl.dcm",
+        "SC_rgb_jpeg.dcm",
+        "rtplan.dcm",
+    ],
+)
+def test_files_of_every_syntax_are_written_with_the_pixels_they_had(
+    pydicom_file: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    source = pydicom_file(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # one says that it has VRs, and has none
+        original = pydicom.dcmread(source, force=True)
+    if "Rows" not in original:
+        with pytest.raises(ImageReadError):
+            run(source, tmp_path / "out", pixels_checked=True)
+        return
+    run(source, tmp_path / "out", ALL, pixels_checked=True)
+    written = pydicom.dcmread(tmp_path / "out" / "00001.dcm")
+    assert written.PixelData == original.PixelData
+    assert written.file_meta.TransferSyntaxUID == original.file_meta.TransferSyntaxUID
+    for keyword in ("PatientName", "PatientID"):
+        if value := str(original.get(keyword, "")):
+            assert value not in str(written)
