@@ -53,6 +53,10 @@ Output = Annotated[
         "DICOM file).",
     ),
 ]
+Leaves = Annotated[
+    Path | None,
+    typer.Option(help="Tile leaves of the registered scan, which came with it."),
+]
 KeyFile = Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")]
 PasswordStdin = Annotated[
     bool,
@@ -168,10 +172,17 @@ def embed(
         bool,
         typer.Option(
             "--deidentify",
-            help="De-identify the marked scan, by the basic profile (see `medwatermark deidentify`).",
+            help="De-identify the marked scan, by the basic profile: see `medwatermark deidentify`.",
         ),
     ] = False,
     pixels_checked: PixelsChecked = False,
+    leaves: Annotated[
+        Path | None,
+        typer.Option(
+            help="New file for the tile leaves of the marked scan, by which `verify` says exactly "
+            "where that was altered."
+        ),
+    ] = None,
     json_lines: Json = False,
 ) -> None:
     """Sign a diagnosis and hide it in the voxels of a scan.
@@ -183,7 +194,7 @@ def embed(
         raise typer.BadParameter("give --diagnosis or --diagnosis-file.")
     record = record or output.with_name(output.name + ".restoration")
     with reporting(json_lines) as report:
-        check_new(output, record)
+        check_new(output, record, *([] if leaves is None else [leaves]))
         _check_exists(input, key_file)
         text = diagnosis or _text_of(diagnosis_file)
         key = read_mark_key(mark_key_file)
@@ -196,7 +207,9 @@ def embed(
 
         account = load_account(key_file, password)
         request = Request(pixels_checked=pixels_checked) if deidentify else None
-        marking = Marking(text, account, key, copy, strength, exclude, series, quality, request)
+        marking = Marking(
+            text, account, key, copy, strength, exclude, series, quality, request, leaves
+        )
         mark_file(input, output, record, marking, report)
 
 
@@ -359,6 +372,97 @@ def deidentify(
         options = Options(shift_dates, keep_device, keep_patient_characteristics, clean_descriptors)
         request = Request(options, read_pseudonym_key(pseudonym_key_file), pixels_checked)
         deidentify_file(input, output, request, series, report_file, report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark verify marked/ --ledger ledger.toml --leaves marked.leaves "
+    "--html report.html\n\nmedwatermark verify marked/ --record marked.restoration"
+)
+def verify(
+    input: MarkedInput,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML",
+            envvar=ledger_cli.LEDGER_VARIABLE,
+            help="Where the ledger is: asks it for the signer and the registered voxels.",
+        ),
+    ] = None,
+    leaves: Leaves = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="The restoration record: checks that the original is what was signed."),
+    ] = None,
+    batch_path: Annotated[
+        Path | None,
+        typer.Option(help="The place of the scan's record in a batch, if it was registered so."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE", help="New page with the report and pictures, for the files."),
+    ] = None,
+    map: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="New label volume: 0 unaltered, 1 altered, 2 not told."),
+    ] = None,
+    mark_key_file: MarkKeyFile = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Make all checks on a scan that was received, and report.
+
+    The mark and its claim are read; with --ledger, its signer and the registered voxels are looked
+    up; with --record, the original is. Exits with 0 only if every check that was asked for passed,
+    else with 3.
+    """
+    if batch_path is not None and ledger is None:
+        raise typer.BadParameter("--batch-path needs --ledger.")
+    with reporting(json_lines) as report:
+        _check_exists(input, *(file for file in (ledger, leaves, record, batch_path) if file))
+        check_new(*(place for place in (html, map) if place))
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.verification import Evidence, check_map, verify_file
+
+        check_map(map)
+        evidence = Evidence(key, ledger, leaves, record, batch_path, series, html, map)
+        verify_file(input, evidence, report)
+
+
+@app.command(
+    "tamper-map",
+    epilog="Examples:\n\nmedwatermark tamper-map marked/ map.nrrd --leaves marked.leaves\n\n"
+    "medwatermark tamper-map compressed.nrrd map.nrrd",
+)
+def tamper_map(
+    input: MarkedInput,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="New volume: .nrrd, .nii.gz or .mha.")
+    ],
+    leaves: Leaves = None,
+    probability: Annotated[
+        bool,
+        typer.Option(
+            "--probability", help="Write how likely each voxel was altered, 0 to 1, not labels."
+        ),
+    ] = False,
+    mark_key_file: MarkKeyFile = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Show where a scan was altered, as a volume that lies on it.
+
+    With tile leaves the map is exact, tile by tile; without, it is an estimate from the mark.
+    Labels are 0 unaltered, 1 altered, 2 nothing can be told.
+    """
+    with reporting(json_lines) as report:
+        _check_exists(input, *([] if leaves is None else [leaves]))
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.verification import check_map, map_file
+
+        check_map(output)
+        map_file(input, output, leaves, key, series, probability, report)
 
 
 @app.command(epilog="Examples:\n\nmedwatermark demo\n\nmedwatermark demo trial --input scan/")

@@ -30,6 +30,7 @@ from MedWatermarkLib.tables import (
     reading_facts,
     slices_alone,
 )
+from MedWatermarkLib.tiles import tile_leaves
 from MedWatermarkLib.volume import Volume, image_hash
 
 _MARKED = "Signed claim embedded as a reversible watermark in the voxel values by MedWatermark"
@@ -63,6 +64,8 @@ class Marking:
         Whether SSIM is wanted.
     deidentification : Request or None
         How the scan is to be de-identified, if it is.
+    leaves : pathlib.Path or None
+        New file for the tile leaves of the marked scan.
     """
 
     diagnosis: str
@@ -74,6 +77,7 @@ class Marking:
     series: str | None
     quality: bool
     deidentification: Request | None = None
+    leaves: Path | None = None
 
 
 def mark_file(source: Path, output: Path, record: Path, marking: Marking, report: Report) -> None:
@@ -125,7 +129,8 @@ def _mark(
     )
     report.step("Measuring the change", 0.7, 0.75)
     change = distortion(volume, marked.volume, marked.embedded.blocks, similarity=marking.quality)
-    with new_files(output, record) as (new_output, new_record):
+    leaves = [] if marking.leaves is None else [marking.leaves]
+    with new_files(output, record, *leaves) as (new_output, new_record, *new_leaves):
         report.step("Writing the marked scan", 0.75, 0.85)
         new_record.touch(mode=0o600)
         new_record.write_bytes(marked.restoration)
@@ -135,6 +140,8 @@ def _mark(
         reading = read_scan(written, key=marking.key, progress=tell)
         if reading.claim != marked.claim:
             raise OutputError(f"The mark could not be read back from {output}; nothing was kept.")
+        for place in new_leaves:
+            place.write_bytes(tile_leaves(written).to_bytes())
     _report_marked(report, output, record, marking, marked, change, reading, found)
 
 
@@ -259,6 +266,7 @@ def _report_marked(
         "output": str(output),
         "record": str(record),
         "record_size": len(marked.restoration),
+        "leaves": None if marking.leaves is None else str(marking.leaves),
         "claim": claim_facts(marked.claim),
         "keyed": bool(marking.key),
         "blocks": blocks.tolist(),
@@ -283,6 +291,8 @@ def _report_marked(
             "yourself",
         ),
     ]
+    if marking.leaves is not None:
+        rows.append(("Tile leaves", f"{marking.leaves}: hand them on with the scan"))
     report.result(facts, Text("The scan was marked, and read back.", "bold green"), grid(rows))
 
 

@@ -15,10 +15,12 @@ from MedWatermarkLib.volume import Volume
 
 #: Orange and blue are told apart by almost everyone, and in print by their lightness.
 ALTERED_COLOUR, NOT_TOLD_COLOUR = (255, 96, 0), (64, 110, 200)
+#: Of the colour that lies over what is not told, so that what is below is seen.
+NOT_TOLD_SHARE = 0.35
 
 _SIDE = 448
 _OUTLINE = 2
-_ALTERED_SHARE, _NOT_TOLD_SHARE = 0.22, 0.22
+_ALTERED_SHARE = 0.22
 # Soft tissue, where a CT brings no window of its own.
 _CT_WINDOW = (40.0, 400.0)
 _TOWARDS = (("L", "R"), ("P", "A"), ("S", "I"))  # ends of the axes of LPS
@@ -146,7 +148,7 @@ def _marked(image: Image.Image, labels: Array) -> Image.Image:
     cells = np.asarray(grown)
     altered = cells == ALTERED
     colours = np.repeat(np.asarray(image, np.float64)[..., None], 3, axis=2)
-    _tint(colours, cells == NOT_TOLD, NOT_TOLD_COLOUR, _NOT_TOLD_SHARE)
+    _tint(colours, cells == NOT_TOLD, NOT_TOLD_COLOUR, NOT_TOLD_SHARE)
     _tint(colours, altered, ALTERED_COLOUR, _ALTERED_SHARE)
     outline = altered & ~ndimage.binary_erosion(altered, iterations=_OUTLINE)
     _tint(colours, outline, ALTERED_COLOUR, 1.0)

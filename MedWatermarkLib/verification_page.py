@@ -10,7 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from MedWatermarkLib import __version__, qr
-from MedWatermarkLib.overlay import ALTERED_COLOUR, NOT_TOLD_COLOUR, choose_slices, draw_slices
+from MedWatermarkLib.overlay import (
+    ALTERED_COLOUR,
+    NOT_TOLD_COLOUR,
+    NOT_TOLD_SHARE,
+    choose_slices,
+    draw_slices,
+)
 from MedWatermarkLib.tables import moment
 from MedWatermarkLib.verification_report import NOT_JUDGED, VerificationReport
 
@@ -48,6 +54,7 @@ def verification_page(report: VerificationReport) -> str:
         partly_told=map is not None and not map.told.all(),
         altered_colour=_css(ALTERED_COLOUR),
         not_told_colour=_css(NOT_TOLD_COLOUR),
+        not_told_share=NOT_TOLD_SHARE,
         verified_at=moment(report.verified_at),
         not_judged=NOT_JUDGED,
         version=__version__,

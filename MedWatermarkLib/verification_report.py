@@ -116,6 +116,21 @@ class Alterations:
             "nothing."
         )
 
+    def facts(self) -> dict[str, Any]:
+        """Return what was altered, for a program."""
+        found = self.map
+        return {
+            "basis": self.basis,
+            "altered": int(np.count_nonzero(found.altered)),
+            "told": int(np.count_nonzero(found.told)),
+            "side": found.side,
+            "corner": list(found.corner),
+            "slices": list(found.slices),
+            "geometry_altered": found.geometry_altered,
+            "false_alarm": found.false_alarm,
+            "findings": list(found.findings),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class VerificationReport:
@@ -178,11 +193,10 @@ class VerificationReport:
             names = _listed([f"“{check.name}”" for check in self.failed])
             noun = "check" if len(self.failed) == 1 else "checks"
             reasons = " ".join(check.sentence for check in self.failed)
-            return Headline(
-                "bad",
-                "Do not rely on this scan and its claim.",
-                f"The {noun} {names} failed. {reasons}",
-            )
+            title = "Do not rely on this scan and its claim."
+            if self.reading.claim is None:
+                title = "Do not rely on this scan: no claim was read."
+            return Headline("bad", title, f"The {noun} {names} failed. {reasons}")
         if self._open:
             reasons = " ".join(check.sentence for check in self._open)
             return Headline(
@@ -192,7 +206,10 @@ class VerificationReport:
             )
         if not self.belongs:
             return Headline("open", "A claim was read.", self._shown())
-        return Headline("good", "All that was asked for was shown.", self._shown())
+        title = "This is the scan that was signed."
+        if self.checks[2].outcome is Outcome.PASSED:
+            title = "The claim belongs to this scan, and it counts."
+        return Headline("good", title, self._shown())
 
     def facts(self) -> dict[str, Any]:
         """Return the report for a program."""
@@ -216,7 +233,7 @@ class VerificationReport:
             "voxel_root": self.voxel_root.hex(),
             "ledger": self._ledger_facts(),
             "registration": self._registration_facts(),
-            "alterations": self._alteration_facts(),
+            "alterations": None if self.alterations is None else self.alterations.facts(),
             **reading_facts(self.reading.extracted),
         }
 
@@ -316,22 +333,6 @@ class VerificationReport:
             "against": self.registration.objections,
             "voxel_root": record.voxel_root.hex(),
             "copy": None if self.copy is None else self.copy.number,
-        }
-
-    def _alteration_facts(self) -> dict[str, Any] | None:
-        if self.alterations is None:
-            return None
-        found = self.alterations.map
-        return {
-            "basis": self.alterations.basis,
-            "altered": int(np.count_nonzero(found.altered)),
-            "told": int(np.count_nonzero(found.told)),
-            "side": found.side,
-            "corner": list(found.corner),
-            "slices": list(found.slices),
-            "geometry_altered": found.geometry_altered,
-            "false_alarm": found.false_alarm,
-            "findings": list(found.findings),
         }
 
 

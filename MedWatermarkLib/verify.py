@@ -36,6 +36,9 @@ _PASSED, _FAILED, _NOT_CHECKED = Outcome.PASSED, Outcome.FAILED, Outcome.NOT_CHE
 _FOREIGN_LEAVES = (
     "The tile leaves that were given are not the registered ones, so they were not used."
 )
+_BY_GIVEN_LEAVES = (
+    "By the tile leaves that were given, which nobody showed to be the registered ones:"
+)
 
 
 class _Match(NamedTuple):
@@ -273,7 +276,7 @@ def _check_voxels(
         altered = bool(found.map.altered.any()) or bool(found.map.geometry_altered)
         findings = " ".join(found.map.findings)
         if altered:
-            return (_FAILED, f"{findings} That is by the tile leaves that were given."), found
+            return (_FAILED, f"{_BY_GIVEN_LEAVES} {findings}"), found
         sentence = (
             "Voxels and geometry are those of the tile leaves that were given; that these are "
             "the registered ones, only the ledger can show."
@@ -284,7 +287,7 @@ def _check_voxels(
         return (_NOT_CHECKED, sentence), None
     findings = " ".join(estimate.map.findings)
     if estimate.map.altered.any():
-        return (_FAILED, f"The mark is broken. {findings}"), estimate
+        return (_FAILED, f"The scan was probably altered since it was marked: {findings}"), estimate
     return (_NOT_CHECKED, f"{sentence} {findings}"), estimate
 
 
