@@ -172,7 +172,7 @@ def embed(
         bool,
         typer.Option(
             "--deidentify",
-            help="De-identify the marked scan, by the basic profile: see `medwatermark deidentify`.",
+            help="De-identify the marked scan by the basic profile, as `medwatermark deidentify`.",
         ),
     ] = False,
     pixels_checked: PixelsChecked = False,

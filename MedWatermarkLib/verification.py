@@ -162,8 +162,7 @@ def map_file(
     )
     report.result(
         facts,
-        Text(" ".join(found.map.findings), style),
-        Text(found.origin),
+        Text(" ".join(found.sentences), style),
         grid([("Map", str(output)), ("Values", values)]),
     )
 

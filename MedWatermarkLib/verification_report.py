@@ -100,20 +100,23 @@ class Alterations:
     basis: Literal["registered", "leaves", "mark"]
 
     @property
-    def origin(self) -> str:
-        """Where the map comes from, in a sentence."""
+    def sentences(self) -> tuple[str, ...]:
+        """What was found, and how far that is to be trusted."""
+        findings = self.map.findings
         if self.basis == "registered":
-            return "The map is exact: it compares each tile with what was registered."
+            return *findings, "The map is exact: it compares each tile with what was registered."
         if self.basis == "leaves":
             return (
-                "The map compares each tile with the tile leaves that were given; that these are "
-                "the registered ones was not shown."
+                "Compared with the tile leaves that were given, and taking these for the "
+                "registered ones, which was not shown:",
+                *findings,
             )
         return (
+            *findings,
             "The map is an estimate from the mark: it shows where the scan no longer carries it "
             "as it was written. Of an unaltered scan it names a place with a chance of "
             f"{self.map.false_alarm:.0%}; of small changes, and where there is no mark, it says "
-            "nothing."
+            "nothing.",
         )
 
     def facts(self) -> dict[str, Any]:
@@ -250,8 +253,7 @@ class VerificationReport:
         head = Text(headline.title + " ", style).append(headline.text, "not bold default")
         shown: list[RenderableType] = [head, Text(), table, Text(), grid(self.rows())]
         if self.alterations is not None:
-            findings = " ".join([*self.alterations.map.findings, self.alterations.origin])
-            shown += [Text(), Text(findings)]
+            shown += [Text(), Text(" ".join(self.alterations.sentences))]
         return [*shown, Text(), Text(NOT_JUDGED, "dim")]
 
     def rows(self) -> list[Row]:

@@ -36,9 +36,6 @@ _PASSED, _FAILED, _NOT_CHECKED = Outcome.PASSED, Outcome.FAILED, Outcome.NOT_CHE
 _FOREIGN_LEAVES = (
     "The tile leaves that were given are not the registered ones, so they were not used."
 )
-_BY_GIVEN_LEAVES = (
-    "By the tile leaves that were given, which nobody showed to be the registered ones:"
-)
 
 
 class _Match(NamedTuple):
@@ -274,9 +271,8 @@ def _check_voxels(
     if leaves is not None:
         found = Alterations(compare_tiles(volume, leaves), "leaves")
         altered = bool(found.map.altered.any()) or bool(found.map.geometry_altered)
-        findings = " ".join(found.map.findings)
         if altered:
-            return (_FAILED, f"{_BY_GIVEN_LEAVES} {findings}"), found
+            return (_FAILED, " ".join(found.sentences)), found
         sentence = (
             "Voxels and geometry are those of the tile leaves that were given; that these are "
             "the registered ones, only the ledger can show."
