@@ -205,7 +205,9 @@ def _to_dicom(
         check_name(output, identity)
     deidentifier = Deidentifier(request.options, request.key)
     if output.suffix == ".dcm" and sum(len(one.paths) for one in chosen) > 1:
-        raise OutputError(f"The scan has several DICOM files; {output} must be a folder.")
+        raise OutputError(
+            f"The scan has several DICOM files; {output.name} must be a folder, without .dcm."
+        )
     if output.suffix != ".dcm":
         output.mkdir(exist_ok=True)
     for number, (series, header) in enumerate(zip(chosen, headers, strict=True)):

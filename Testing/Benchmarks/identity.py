@@ -119,7 +119,8 @@ def plants() -> None:
                     warnings.simplefilter("ignore")
                     result = deidentify(source, output, request, None, lambda share: None)
                 unseen = {one for one in planted.places if one not in before}
-                kept = {one for one in found_below(output) if not by_option(planted, one, options)}
+                left = found_below(output)
+                kept = {one for one in left if not by_option(planted, one, options)}
                 kept |= {
                     one
                     for one in unseen
@@ -129,7 +130,8 @@ def plants() -> None:
                 same = image_hash(quietly(output)).digest == hashed
                 print(
                     f"DICOM {syntax or 'explicit'}, {title}: {len(planted.places)} planted "
-                    f"({len(before)} seen in the source's bytes), {len(kept)} found, "
+                    f"({len(before)} seen in the source's bytes), {len(kept)} found beside "
+                    f"{len(left - kept)} that the option keeps, "
                     f"{sum(one.count for one in result.outcomes)} attributes told of, image hash "
                     f"{'same' if same else 'OTHER'}, {time.perf_counter() - started:.1f} s"
                 )
