@@ -28,6 +28,8 @@ _BODIES = ((0, True), (4, True), (4, False))
 # Side of the window, in blocks, in which a mark is seen where nobody says that there is one, and
 # the log likelihood ratio that this takes.
 _WINDOW, _SEEN = 5, 5.0
+# Share of a guess that has to show the mark in most slices, for the rest to be expected to.
+_MOST = 0.8
 # Share of blocks within the body that the writer is taken to have left out, at least; and what is
 # said of the blocks of a kind of which it left out more than the other.
 _LEFT_OUT, _TOO_MANY = 0.003, 0.3
@@ -103,8 +105,9 @@ def measure_fidelity(
     first = (extracted.origin[0] + top) // BLOCK, (extracted.origin[1] + left) // BLOCK
     blocks = Blocks(working_copy(voxels), where.patterns[:WIDEST], top, left)
     guesses = [blocks.body(clipped, air) for clipped, air in _BODIES]
-    if hounsfield is not None:
-        guesses.append(blocks.body(hounsfield=hounsfield))
+    known = hounsfield is not None and _is_on_ladder(extracted.step)
+    if known:
+        guesses.insert(0, blocks.body(hounsfield=hounsfield))
     syncs = [synchronise_at(blocks, one, where, extracted.step, *first) for one in guesses]
     # A guess that takes in blocks without a mark has the lower score.
     best = int(np.argmax([0.0 if sync is None else sync.score for sync in syncs]))
@@ -113,7 +116,7 @@ def measure_fidelity(
         return None
     symbols = symbols_of(blocks, body, where, extracted, sync.phases, first)
     ranges = (blocks.high - blocks.low) / sync.step
-    if best == len(_BODIES) and _is_on_ladder(sync.step):
+    if known and best == 0:
         likelihood = log_likelihood(symbols, body, ranges)
         told = body | (_enclosed(body) & _put_there(blocks, body))
         left_out = np.minimum(_left_out(likelihood, blocks, told), _TOO_MANY)
@@ -150,6 +153,11 @@ def _found(
         sums = ndimage.uniform_filter(window, (0, _WINDOW, _WINDOW), mode="constant") * _WINDOW**2
         seen = uneven & (sums > _SEEN)
         core = seen if seen.any() else body
+    sizes = body.sum(axis=(1, 2))
+    shares = (seen & body).sum(axis=(1, 2))[sizes > 0] / sizes[sizes > 0]
+    if np.median(shares) > _MOST:
+        # A good guess: what is not seen there may have been replaced, be it a whole slice.
+        core = core | body
     expected = _enclosed(core) & ((uneven & ~_clipped(blocks, uneven)) | _put_there(blocks, core))
     chance = _left_out(likelihood, blocks, expected)
     return likelihood, expected & (chance < _TOO_MANY), chance
@@ -192,10 +200,13 @@ def _left_out(likelihood: FloatArray, blocks: Blocks, expected: BoolArray) -> Fl
     if not expected.any():
         return np.ones(expected.shape)
     rim = expected & ~ndimage.binary_erosion(expected, _SQUARE)
-    edges = np.quantile(blocks.low[expected], np.linspace(0, 1, _KINDS + 1)[1:-1])
+    # A slice that was replaced as a whole says nothing of what writers leave out.
+    whole = np.where(expected, likelihood, 0.0).sum(axis=(1, 2)) > 0
+    usual = expected & whole[:, None, None] if whole.any() else expected
+    edges = np.quantile(blocks.low[usual], np.linspace(0, 1, _KINDS + 1)[1:-1])
     kinds = np.digitize(blocks.low, edges) + _KINDS * rim
-    ratio = np.exp(np.minimum(likelihood[expected], 50.0))
-    kind = kinds[expected]
+    ratio = np.exp(np.minimum(likelihood[usual], 50.0))
+    kind = kinds[usual]
     counts = np.maximum(np.bincount(kind, minlength=2 * _KINDS), 1)
     share = np.full(2 * _KINDS, 0.1)
     for _ in range(_ROUNDS):
