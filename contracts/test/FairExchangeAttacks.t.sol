@@ -12,8 +12,7 @@ import {
     ForcedEther,
     ReentrantWallet,
     RefusingWallet,
-    ThriftyWallet,
-    Wallet
+    WorkingWallet
 } from "./Receivers.sol";
 import {BlockingToken, FalseToken, FeeToken, HookToken, SilentToken, Token} from "./Tokens.sol";
 
@@ -383,6 +382,27 @@ contract FairExchangeAttacksTest is FairExchangeFixture {
         assertEq(stranger.balance, PURSE + 3 * uint256(PRICE));
     }
 
+    function test_nothing_is_credited_where_nothing_was_due() external {
+        RefusingWallet wallet = new RefusingWallet();
+        FairExchange.Terms memory terms = _terms();
+        terms.owner = address(wallet);
+        _offer(terms);
+        vm.recordLogs();
+        wallet.call(address(exchange), 0, abi.encodeCall(exchange.cancel, terms));
+        assertEq(vm.getRecordedLogs().length, 1);
+    }
+
+    /// @dev A payment is bounded in gas, for the sake of who triggers it; a withdrawal is its caller's own affair.
+    function test_a_wallet_that_takes_much_gas_is_credited_and_withdraws() external {
+        WorkingWallet wallet = new WorkingWallet(8);
+        FairExchange.Terms memory terms = _terms();
+        terms.owner = address(wallet);
+        _take(terms, FairExchange.State.Settled);
+        assertEq(exchange.creditOf(COIN, address(wallet)), PRICE);
+        wallet.call(address(exchange), 0, abi.encodeCall(exchange.withdrawCredit, (COIN, address(wallet))));
+        assertEq(address(wallet).balance, PRICE);
+    }
+
     function test_a_receiver_that_burns_its_gas_costs_the_payer_little() external {
         BurningWallet wallet = new BurningWallet();
         assertLt(_gasToSettleWith(address(wallet)), 160_000);
@@ -400,7 +420,7 @@ contract FairExchangeAttacksTest is FairExchangeFixture {
 
     /// @dev A payer cannot give so little gas that the payment fails and the settlement does not.
     function testFuzz_a_receiver_cannot_be_starved_of_gas(uint256 gas_) external {
-        ThriftyWallet wallet = new ThriftyWallet();
+        WorkingWallet wallet = new WorkingWallet(2);
         FairExchange.Terms memory terms = _plainTerms();
         terms.owner = address(wallet);
         _take(terms, FairExchange.State.Revealed);
@@ -418,7 +438,7 @@ contract FairExchangeAttacksTest is FairExchangeFixture {
         terms.owner = address(wallet);
         _take(terms, FairExchange.State.Settled);
         // From here on it is a wallet that takes money, and works for it.
-        vm.etch(address(wallet), address(new ThriftyWallet()).code);
+        vm.etch(address(wallet), address(new WorkingWallet(2)).code);
         terms.nonce = 1;
         _take(terms, FairExchange.State.Revealed);
         vm.prank(recipient);

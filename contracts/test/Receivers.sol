@@ -63,14 +63,19 @@ contract BombingWallet is Wallet {
     }
 }
 
-/// @notice A wallet that does honest work with what it is paid, and fails where it is given too little gas for it.
-contract ThriftyWallet is Wallet {
-    mapping(uint256 number => uint256) public received;
-    uint256 public count;
+/// @notice A wallet that notes what it is paid in so many slots, and fails where it is given too little gas for it.
+contract WorkingWallet is Wallet {
+    uint256 public immutable SLOTS;
+    uint256[] public notes;
+
+    constructor(uint256 slots) {
+        SLOTS = slots;
+    }
 
     receive() external payable {
-        received[count++] = msg.value;
-        received[count++] = block.timestamp;
+        for (uint256 i = 0; i < SLOTS; ++i) {
+            notes.push(msg.value);
+        }
     }
 }
 
