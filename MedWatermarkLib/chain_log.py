@@ -129,6 +129,11 @@ class ChainLog:
             log["logIndex"],
         )
 
+    def last_time(self) -> int:
+        """Return when the chain's last block was made, in seconds since 1970-01-01 UTC."""
+        block = answer(self._web3, lambda: self._web3.eth.get_block("latest"))
+        return int(block["timestamp"])
+
     def block_at(self, time: int) -> int:
         """Return the first block that was made at a time or later; one past the last, if none.
 

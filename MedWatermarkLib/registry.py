@@ -99,7 +99,7 @@ class Registry(RegistryReader):
         The authority may, and so may an accreditor; the time can be moved to an earlier one later.
         """
         intent = f"invalidate:{authority}:{since}"
-        receipt = _when_due(
+        receipt = self._when_due(
             since, lambda: self._contract.send(intent, "invalidateSince", authority, since)
         )
         return self._events.of(receipt, Invalidated)
@@ -133,7 +133,7 @@ class Registry(RegistryReader):
         """
         authority = record.signer(signature)
         period = self._period(record.institution, authority, record.issued_at)
-        receipt = _when_due(
+        receipt = self._when_due(
             record.issued_at,
             lambda: self._contract.send(
                 # The period belongs to it: after a refusal another one may do.
@@ -162,7 +162,7 @@ class Registry(RegistryReader):
         """
         batch = signed.batch
         period = self._period(batch.institution, batch.authority, batch.issued_at)
-        receipt = _when_due(
+        receipt = self._when_due(
             batch.issued_at,
             lambda: self._contract.send(
                 f"register-batch:{batch.id.hex()}:{period}",
@@ -281,14 +281,15 @@ class Registry(RegistryReader):
             for event in self._events.read([kind], *words, first_block=place[0])
         )
 
-
-def _when_due(due: int, send: Callable[[], _Sent]) -> _Sent:
-    """Send what the chain refuses until its clock has come to a time."""
-    end = time.time() + CLOCK_PATIENCE
-    while True:
-        try:
-            return send()
-        except FromTheFutureError:
-            if max(time.time(), due) > end:
-                raise
-        time.sleep(1)
+    def _when_due(self, due: int, send: Callable[[], _Sent]) -> _Sent:
+        """Send what the chain refuses until its clock has come to a time."""
+        end = time.monotonic() + CLOCK_PATIENCE
+        while True:
+            try:
+                return send()
+            except FromTheFutureError:
+                # The later of both clocks: the last block may be old, and this computer slow.
+                present = max(time.time(), self._log.last_time())
+                if time.monotonic() > end or due > present + CLOCK_PATIENCE:
+                    raise
+            time.sleep(1)

@@ -315,6 +315,8 @@ class Transactions:
             # counts is the next one.
             try:
                 gas = self._ask(lambda: self._web3.eth.estimate_gas(parameters, "pending"))
+            except RefusedError:
+                raise  # Perhaps for another reason, and that one counts.
             except LedgerError:
                 raise refused from None
         # A quarter more, since what stands before it may make it dearer.
