@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from MedWatermarkLib.claim import Claim
 from MedWatermarkLib.record import Copy, Record
 from MedWatermarkLib.record_batch import BatchedRecord
-from MedWatermarkLib.registry_events import BatchRegistered, CopyAdded
 from MedWatermarkLib.registry_state import RecordState, Standing
 from MedWatermarkLib.tables import moment
 from MedWatermarkLib.tag import message_id
 
 if TYPE_CHECKING:
+    from MedWatermarkLib.registry_events import BatchRegistered
     from MedWatermarkLib.registry_reader import RegistryReader
 
 
@@ -132,4 +132,7 @@ def _names(record: Record, claim: Claim) -> bool:
 
 
 def _copies(registry: RegistryReader, id: bytes) -> Iterable[Copy]:
+    # What speaks to nodes takes long to load, and is wanted only with a ledger.
+    from MedWatermarkLib.registry_events import CopyAdded
+
     return (event.copy for event in registry.history(id) if isinstance(event, CopyAdded))
