@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import SimpleITK
 from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from phantoms import head
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -182,6 +184,39 @@ def test_other_scans_come_back_as_nrrd(dtype: str, tmp_path: Path) -> None:
     assert np.array_equal(arrived.voxels, values)
     assert matches_hash(arrived, image_hash(volume).digest)
     assert package.mark_key == b""
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    values=arrays(
+        st.sampled_from([np.int16, np.uint8, np.float32, np.float64]),
+        array_shapes(min_dims=3, max_dims=3, max_side=70),
+        elements=st.integers(0, 127),
+        fill=st.just(3),
+    ),
+    spacing=st.tuples(*[st.floats(1e-3, 1e3)] * 3),
+    origin=st.tuples(*[st.floats(-1e5, 1e5)] * 3),
+    key=st.binary(min_size=16, max_size=64) | st.just(b""),
+)
+def test_any_scan_and_key_come_back(
+    values: np.ndarray,
+    spacing: tuple[float, float, float],
+    origin: tuple[float, float, float],
+    key: bytes,
+) -> None:
+    volume = Volume(values, spacing=spacing, origin=origin)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_volume(volume, folder / "scan.nrrd")
+        before = read_volume(folder / "scan.nrrd")
+        manifest = write_package(folder / "scan.nrrd", CLAIM, folder / "packed", mark_key=key)
+        package = read_package(folder / "packed", folder / "out")
+        after = read_volume(package.image)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest == package.manifest
+    assert package.mark_key == key
+    assert np.array_equal(after.voxels, before.voxels)
+    assert matches_hash(after, image_hash(before).digest)
+    assert matches_root(after, package.leaves.root)
 
 
 def test_the_same_scan_gives_the_same_bytes(
@@ -469,7 +504,6 @@ def _set(path: str, value: object) -> Callable[[dict], None]:
         ("members.0.sha256", "0" * 63),
         ("members.0.name", "tiles.bin"),
         ("members.0.mode", 511),
-        ("members.2.size", 1 << 20),
     ],
 )
 def test_a_manifest_that_says_what_no_package_can_be_is_refused(
@@ -527,6 +561,20 @@ def test_bombs_are_refused_before_they_go_off(packed: Path, small: Path) -> None
         members["image/00001.dcm"] = file.getvalue()
 
     _refused(_repacked(packed, enlarge, path), PackageContentError, "size")
+
+    # The same, as its manifest says it too.
+    def enlarge_all(members: dict[str, bytes]) -> None:
+        for name in [name for name in members if name.startswith("image")]:
+            instance = pydicom.dcmread(io.BytesIO(members[name]))
+            instance.Rows = instance.Columns = 65535
+            file = io.BytesIO()
+            instance.save_as(file)
+            members[name] = file.getvalue()
+
+    large = _repacked(packed, enlarge_all, packed.with_name("large"))
+    _with_manifest(large, _set("image.shape", [4, 65535, 65535]), path)
+    large.unlink()
+    _refused(path, PackageContentError, "image/00001.dcm in the package has not the size")
 
     def sizes(members: dict[str, bytes]) -> None:
         old = members["image.nrrd"]
@@ -596,8 +644,22 @@ def test_parts_that_are_not_what_they_must_be_are_refused(
 
 def test_a_series_of_another_size_than_stated_is_refused(packed: Path) -> None:
     path = packed.with_name("changed")
-    _refused(_with_manifest(packed, _set("image.shape", [4, 64, 32]), path), PackageContentError)
-    _refused(_with_manifest(packed, _set("image.shape", [9, 64, 64]), path), PackageContentError)
+    _with_manifest(packed, _set("image.shape", [4, 64, 32]), path)
+    _refused(path, PackageContentError, "has not the size")
+    _with_manifest(packed, _set("image.shape", [9, 64, 64]), path)
+    _refused(path, PackageContentError, "4 slices")
+
+
+@pytest.mark.parametrize("name", ["claim.txt", "mark.key", "tiles.bin", "preview.png"])
+def test_parts_that_are_read_into_memory_are_small(packed: Path, name: str) -> None:
+    path = _repacked(packed, _replace(name, bytes(2_000_000)), packed.with_name("changed"))
+    _refused(path, ManifestError, f"{name} in the package is larger")
+
+
+def test_nothing_hides_behind_the_voxels_of_nrrd(small: Path) -> None:
+    content = _contents(small)["image.nrrd"]
+    path = _repacked(small, _replace("image.nrrd", content + b"more"), small.with_name("changed"))
+    _refused(path, PackageContentError, "size")
 
 
 def test_a_claim_of_the_greatest_length_fits(series: Path, tmp_path: Path) -> None:
