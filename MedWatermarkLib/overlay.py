@@ -42,7 +42,8 @@ class SlicePicture:
     altered : bool
         Whether anything in it was altered.
     left, top : str
-        Where in the patient these edges of the picture lie: one of ``LRPASI``.
+        Where in the patient these edges of the picture lie: one of ``LRPASI``; empty where it is
+        not known.
     """
 
     number: int
@@ -53,7 +54,7 @@ class SlicePicture:
 
 
 def choose_slices(depth: int, found: TamperMap | None, most: int = 12, few: int = 6) -> list[int]:
-    """Choose the slices to show: those altered most first, then some from all of the scan.
+    """Choose the slices to show: altered ones first, then some from all of the scan.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def choose_slices(depth: int, found: TamperMap | None, most: int = 12, few: int 
         How many there are.
     found : TamperMap or None
     most : int
-        No more than these.
+        No more than these; of more altered ones, those that are so most.
     few : int
         As many of those that were not altered as it takes to show so many.
     """
@@ -69,7 +70,7 @@ def choose_slices(depth: int, found: TamperMap | None, most: int = 12, few: int 
     if found is not None:
         counts = found.altered.sum(axis=(1, 2))
         by_count = sorted(np.flatnonzero(counts).tolist(), key=lambda z: (-int(counts[z]), z))
-        altered = by_count[:most]
+        altered = sorted(by_count[:most])
     spread = ((np.arange(few) + 0.5) * depth / few).astype(int).tolist()
     others = [z for z in dict.fromkeys(spread) if z not in altered]
     return altered + others[: max(0, few - len(altered))]
@@ -104,6 +105,13 @@ def draw_slices(volume: Volume, numbers: list[int], found: TamperMap | None) -> 
     return pictures
 
 
+def is_placed(volume: Volume) -> bool:
+    """Tell whether it is known how large a scan is and where it lies; of a photo it is not."""
+    nowhere = Volume(volume.voxels)
+    names = ("spacing", "origin", "direction")
+    return any(getattr(volume, name) != getattr(nowhere, name) for name in names)
+
+
 def _window(volume: Volume, values: list[Array]) -> tuple[float, float]:
     """Return least and greatest value that are told apart."""
     window = volume.window
@@ -132,6 +140,8 @@ def _edges(volume: Volume) -> tuple[tuple[str, bool], tuple[str, bool]]:
     As is customary: the patient's left on the right, in front above and on the left, the head
     above.
     """
+    if not is_placed(volume):
+        return ("", False), ("", False)
     direction = np.array(volume.direction).reshape(3, 3)
     edges = []
     for axis, customary in ((0, (1, 1, 1)), (1, (1, 1, -1))):

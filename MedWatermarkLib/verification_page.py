@@ -6,6 +6,7 @@ import base64
 import io
 from functools import lru_cache
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
@@ -16,9 +17,13 @@ from MedWatermarkLib.overlay import (
     NOT_TOLD_SHARE,
     choose_slices,
     draw_slices,
+    is_placed,
 )
 from MedWatermarkLib.tables import moment
 from MedWatermarkLib.verification_report import NOT_JUDGED, VerificationReport
+
+# Half the range of darkness, 0 to 1, in which a module is neither dark nor light.
+_UNSURE = 0.4
 
 
 def verification_page(report: VerificationReport) -> str:
@@ -45,11 +50,12 @@ def verification_page(report: VerificationReport) -> str:
         report=report,
         headline=report.headline,
         code=code,
+        unsure=modules is not None and bool(np.any(np.abs(modules - 0.5) < _UNSURE)),
         slices=[(picture, _data_url(picture.picture)) for picture in pictures],
         altered_slices=() if map is None else map.slices,
         depth=len(volume.voxels),
         shape=" x ".join(f"{one}" for one in volume.voxels.shape),
-        spacing=" x ".join(f"{one:.4g}" for one in volume.spacing[::-1]),
+        spacing=" x ".join(f"{one:.4g}" for one in volume.spacing[::-1]) * is_placed(volume),
         modality=volume.modality,
         partly_told=map is not None and not map.told.all(),
         altered_colour=_css(ALTERED_COLOUR),

@@ -31,6 +31,7 @@ from MedWatermarkLib.volume import Volume, geometry_sides
 
 if TYPE_CHECKING:
     from MedWatermarkLib.ledger import Ledger
+    from MedWatermarkLib.registry_events import Registered
 
 _PASSED, _FAILED, _NOT_CHECKED = Outcome.PASSED, Outcome.FAILED, Outcome.NOT_CHECKED
 _FOREIGN_LEAVES = (
@@ -92,11 +93,14 @@ def verify(
     own = tile_leaves(volume)
     tell(0.6)
     found = status = match = None
+    traces: list[Registered] = []
     if ledger is not None:
         status = ledger.status()
         if reading.claim is not None:
             found = look_up(ledger.registry, reading.claim, placed)
             match = _best_match(volume, own, found.registrations, leaves)
+        elif reading.extracted.tag is not None:
+            traces = list(ledger.registry.find_tag(reading.extracted.tag.message_id))
     tell(0.7)
     voxels, alterations = _check_voxels(volume, reading, key, own, leaves, match)
     tell(0.9)
@@ -104,7 +108,7 @@ def verify(
     checks = (
         _check_mark(reading, key),
         _check_claim(reading),
-        _check_signer(reading, found, match, asked),
+        _check_signer(found, match, traces, asked),
         Check("Voxels", asked or leaves is not None, *voxels),
         _check_original(volume, reading, restoration),
     )
@@ -206,11 +210,18 @@ def _check_claim(reading: ScanReading) -> Check:
 
 
 def _check_signer(
-    reading: ScanReading, found: Lookup | None, match: _Match | None, asked: bool
+    found: Lookup | None, match: _Match | None, traces: Sequence[Registered], asked: bool
 ) -> Check:
     outcome, sentence = _NOT_CHECKED, "No ledger was asked who the signer is."
     if asked:
         sentence = "There is no claim whose signer could be looked up."
+    if traces:
+        event = traces[0]
+        sentence += (
+            f" The mark's number leads to the record {event.id.hex()} of the institution "
+            f"{event.record.institution}, registered {moment(event.origin.time)}, which can be "
+            "asked for the scan."
+        )
     if found is not None and match is None:
         outcome, sentence = _unregistered(found)
     elif match is not None:

@@ -55,10 +55,18 @@ class Page(HTMLParser):
 def marked() -> MarkedScan:
     volume = Volume(
         head(4, 320, 320).astype(np.int16),
+        spacing=(0.6, 0.6, 4.0),
         modality="CT",
         identity={"PatientName": "Grünwald^Ada", "PatientID": "PID-4711"},
     )
     return mark_scan(volume, HOSTILE, ACCOUNT)
+
+
+@pytest.fixture(scope="module")
+def picture(marked: MarkedScan) -> Volume:
+    """A slice as a picture has it: without place or unit."""
+    grey = np.clip(marked.volume.voxels[:1] + 60, 0, 255).astype(np.uint8)
+    return Volume(grey)
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +142,11 @@ def tile_map(volume: Volume, cells: dict[int, int]) -> TamperMap:
 
 def test_slices_altered_most_come_first_and_a_dozen_is_the_most() -> None:
     volume = Volume(np.zeros((40, 128, 128), np.int16))
-    assert choose_slices(40, tile_map(volume, {7: 1, 30: 3})) == [30, 7, 3, 10, 16, 23]
+    assert choose_slices(40, tile_map(volume, {7: 1, 30: 3})) == [7, 30, 3, 10, 16, 23]
     chosen = choose_slices(40, tile_map(volume, dict.fromkeys(range(5, 35), 1)))
     assert chosen == list(range(5, 17))
+    chosen = choose_slices(40, tile_map(volume, {**dict.fromkeys(range(5, 35), 1), 34: 2}))
+    assert chosen == [*range(5, 16), 34]
     assert choose_slices(2, None) == [0, 1]
 
 
@@ -168,9 +178,17 @@ def test_slices_lie_as_one_looks_at_them(
     voxels = np.zeros((1, 100, 100), np.int16)
     row, column = corner
     voxels[0, 80 * row : 80 * row + 20, 80 * column : 80 * column + 20] = 100
-    (drawn,) = draw_slices(Volume(voxels, direction=direction), [0], None)
+    (drawn,) = draw_slices(Volume(voxels, (2, 2, 2), direction=direction), [0], None)
     assert (drawn.left, drawn.top) == edges
     assert np.asarray(drawn.picture)[:60, :60].mean() > 200
+
+
+def test_of_a_picture_no_one_says_where_left_and_right_are(picture: Volume) -> None:
+    (drawn,) = draw_slices(picture, [0], None)
+    assert (drawn.left, drawn.top) == ("", "")
+    html = verification_page(verify(picture))
+    assert 'class="left"' not in html
+    assert " mm<" not in html
 
 
 def test_millimetres_are_as_long_across_as_down() -> None:
