@@ -18,24 +18,14 @@ from functools import cached_property
 
 import base45
 import cbor2
-from eth_account import Account
-from eth_account.messages import SignableMessage, encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
 from MedWatermarkLib.mention import mentions
+from MedWatermarkLib.signature import SignatureError, sign_struct, signer_of
 
 PREFIX = "MW1:"
-_DOMAIN = {"name": "MedWatermark", "version": "1"}
-_TYPES = {
-    "Claim": [
-        {"name": "commitment", "type": "bytes32"},
-        {"name": "issuedAt", "type": "uint64"},
-    ]
-}
-# Order of the curve secp256k1 (SEC 2, 2.4.1).
-_ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 _CHECKSUM_SIZE = 4
 # Embeddings, overrides and isolates make a text read otherwise than it was signed (UAX 9).
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -143,17 +133,11 @@ class Claim:
     @cached_property
     def signer(self) -> str:
         """Address of whoever signed, with checksum (EIP-55)."""
-        r = int.from_bytes(self.signature[:32])
-        parity, s = divmod(int.from_bytes(self.signature[32:]), 2**255)
-        # The greater s would make a second signature of the first (EIP-2).
-        if not 0 < r < _ORDER or not 0 < s <= _ORDER // 2:
-            raise InvalidClaimError("The claim's signature is not in canonical form.")
-        message = _typed_data(self.commitment, self.issued_at)
-        full = self.signature[:32] + s.to_bytes(32) + bytes([27 + parity])
+        values = _signed_values(self.commitment, self.issued_at)
         try:
-            return str(Account.recover_message(message, signature=full))
-        except Exception as error:  # eth-keys raises its own BadSignature, eth-account others.
-            raise InvalidClaimError("The claim's signature is nobody's.") from error
+            return signer_of("Claim", values, self.signature)
+        except SignatureError as error:
+            raise InvalidClaimError(f"The claim cannot be one. {error}") from error
 
     def to_text(self) -> str:
         """Write the claim as ``MW1:`` and Base45 of CBOR, as the QR code says it."""
@@ -234,10 +218,8 @@ def sign(
     salt = secrets.token_bytes(16) if salt is None else salt
     issued_at = int(time.time()) if issued_at is None else issued_at
     _require_fields(image_hash, diagnosis, salt, issued_at)
-    message = _typed_data(_commitment(salt, image_hash, diagnosis), issued_at)
-    signed = account.sign_message(message)
-    s_and_parity = signed.s | (signed.v - 27) << 255
-    signature = signed.r.to_bytes(32) + s_and_parity.to_bytes(32)
+    values = _signed_values(_commitment(salt, image_hash, diagnosis), issued_at)
+    signature = sign_struct("Claim", values, account)
     return Claim(image_hash, diagnosis, salt, issued_at, signature)
 
 
@@ -268,8 +250,8 @@ def _commitment(salt: bytes, image_hash: bytes, diagnosis: str) -> bytes:
     return keccak(salt + image_hash + keccak(diagnosis.encode("utf-8")))
 
 
-def _typed_data(commitment: bytes, issued_at: int) -> SignableMessage:
-    return encode_typed_data(_DOMAIN, _TYPES, {"commitment": commitment, "issuedAt": issued_at})
+def _signed_values(commitment: bytes, issued_at: int) -> dict[str, object]:
+    return {"commitment": commitment, "issuedAt": issued_at}
 
 
 def _checksum(payload: bytes) -> bytes:
