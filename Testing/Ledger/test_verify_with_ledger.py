@@ -146,6 +146,18 @@ def test_a_message_that_is_no_claim_fails_the_second_alone(
     assert outcomes(report) == [PASSED, FAILED, NOT_CHECKED, NOT_CHECKED, NOT_CHECKED]
 
 
+def test_a_picture_that_gives_the_tag_alone_leads_to_the_record(
+    scan: Scan, institution: Institution, registered: Record
+) -> None:
+    part = Volume(scan.volume.voxels[:1])
+    report = verify(part, ledger=institution.ledger)
+    assert report.reading.extracted.tag is not None
+    assert outcomes(report) == [FAILED, NOT_CHECKED, NOT_CHECKED, NOT_CHECKED, NOT_CHECKED]
+    assert registered.id.hex() in report.checks[2].sentence
+    assert institution.address in report.checks[2].sentence
+    assert not report.passed
+
+
 # What makes that the signer, the claim or the record counts no more.
 
 
