@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +86,10 @@ class Anvil:
             # npm's command starts the real one, so the whole group.
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+#: Starts a node that ends with the test; takes what `run_anvil` does.
+StartAnvil = Callable[..., Anvil]
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from anvil import Anvil, run_anvil
+from anvil import StartAnvil, run_anvil
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-
-StartAnvil = Callable[..., Anvil]
 
 # Of anvil's default phrase: each of them holds 10,000 ether on every chain that it starts.
 _PHRASE = "test test test test test test test test test test test junk"

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anvil import Anvil
-from conftest import StartAnvil
+from anvil import Anvil, StartAnvil
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from notes import FIRST_COME, NOTEBOOK, creation, notes

@@ -30,7 +30,7 @@ from MedWatermarkLib.pseudonym import Pseudonyms
 from MedWatermarkLib.volume import image_hash
 
 sys.path.append(str(Path(__file__).parents[1]))
-from conftest import ct_instance
+from instances import ct_instance
 from plants import Plants, found_below, plant, word
 
 KEY = b"0123456789abcdef"
