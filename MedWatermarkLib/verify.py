@@ -127,7 +127,10 @@ def verify(
 
 
 def estimate_alterations(volume: Volume, reading: ScanReading, key: bytes) -> Alterations | None:
-    """Return where a scan no longer carries its mark as it was written; None if nothing can tell.
+    """Return where a scan no longer carries its mark as it was written; None if that is not known.
+
+    It is known where the message was read: from the tag alone, parts of a small picture are called
+    altered too often.
 
     Parameters
     ----------
@@ -137,7 +140,7 @@ def estimate_alterations(volume: Volume, reading: ScanReading, key: bytes) -> Al
     key : bytes
         The mark's key.
     """
-    if reading.extracted.tag is None:
+    if reading.extracted.message is None:
         return None
     try:
         return Alterations(map_from_mark(volume, key=key, extracted=reading.extracted), "mark")
