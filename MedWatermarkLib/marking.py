@@ -97,7 +97,8 @@ def mark_file(source: Path, output: Path, record: Path, marking: Marking, report
     if marking.deidentification is None:
         _mark(volume, output, record, marking, exclude, report, None)
         return
-    check_name(record, volume.identity)
+    for place in (record, *([] if marking.leaves is None else [marking.leaves])):
+        check_name(place, volume.identity)
     with deidentified_volume(volume, source, output, marking.deidentification, marking.series) as (
         clean,
         found,
