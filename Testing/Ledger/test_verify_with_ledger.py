@@ -14,7 +14,7 @@ from chains import DAY, Chain, Institution, open_chain
 from typer.testing import CliRunner
 
 from MedWatermarkLib.batch_path import batch_path_to_text
-from MedWatermarkLib.claim import Claim
+from MedWatermarkLib.claim import Claim, sign
 from MedWatermarkLib.cli import app
 from MedWatermarkLib.imageio import write_volume
 from MedWatermarkLib.record import Copy, Record
@@ -235,6 +235,32 @@ def test_a_record_with_the_tag_of_a_claim_but_another_commitment_is_not_its_reco
     report = check(forged, institution)
     assert outcomes(report) == [PASSED, PASSED, FAILED, NOT_CHECKED, PASSED]
     assert "names another claim" in report.checks[2].sentence
+
+
+def test_a_record_of_another_claim_by_the_same_signer_does_not_do(
+    scan: Scan, institution: Institution
+) -> None:
+    tag, root = message_id(scan.claim.to_text().encode()), tile_leaves(scan.volume).root
+    other, claim = institution.record(tag=tag, voxel_root=root)
+    institution.ledger.registry.register(other, claim.signature)
+    report = check(scan, institution)
+    assert outcomes(report) == [PASSED, PASSED, FAILED, NOT_CHECKED, PASSED]
+
+
+def test_a_record_that_another_authority_signed_does_not_do(
+    scan: Scan, institution: Institution
+) -> None:
+    """Both may vouch, but the claim in the scan is not what the second one signed."""
+    chain, claim, second = institution.chain, scan.claim, institution.chain.account()
+    registry = chain.administrator.registry
+    registry.accredit(institution.address, second.address, chain.now - DAY, chain.now + DAY)
+    again = sign(
+        claim.image_hash, claim.diagnosis, second, issued_at=claim.issued_at, salt=claim.salt
+    )
+    assert again.commitment == claim.commitment
+    institution.ledger.registry.register(scan.record(institution), again.signature)
+    report = check(scan, institution)
+    assert outcomes(report) == [PASSED, PASSED, FAILED, NOT_CHECKED, PASSED]
 
 
 def test_a_copy_that_nobody_registered_fails_the_fourth_check_alone(
