@@ -109,7 +109,8 @@ def look_up(registry: RegistryReader, claim: Claim, placed: BatchedRecord | None
         for record, id in named.items()
     ]
     in_batch = False
-    if placed is not None and _names(placed.record, claim) and placed.holds():
+    if placed is not None and _names(placed.record, claim):
+        # The contract follows the path itself.
         standing = registry.standing(placed.record, claim.signer, placed)
         in_batch = standing.entry is not None
         if in_batch and placed.record not in named:
