@@ -110,6 +110,9 @@ class Restoration:
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> Restoration:
         depth, height, width = shape = tuple(fields["shape"])
+        dtype = np.dtype(fields["dtype"])
+        if dtype.kind not in "iuf":
+            raise ValueError("not the dtype of voxels")
         grid = (depth, height // BLOCK, width // BLOCK)
         packed = np.frombuffer(_inflated(fields["mask"], int(np.prod(grid))), np.uint8)
         mask = np.unpackbits(packed, count=int(np.prod(grid))).reshape(grid).astype(bool)
@@ -126,7 +129,7 @@ class Restoration:
         change.levels[used] = _unpacked(fields["levels"], int(used.sum()))
         return cls(
             shape=shape,
-            dtype=fields["dtype"],
+            dtype=dtype.name,
             change=change,
             original=fields["original"],
             marked=fields["marked"],

@@ -436,7 +436,9 @@ def test_a_cancelled_command_leaves_nothing(how, series, key_file, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     arguments = ["--diagnosis", DIAGNOSIS, "--key-file", key_file, "--json"]
-    process = child("embed", series, folder / "marked", *arguments)
+    # Else it would ignore what whoever runs the tests in the background ignores.
+    heeding = {"preexec_fn": lambda: signal.signal(how, signal.SIG_DFL)}
+    process = child("embed", series, folder / "marked", *arguments, **heeding)
     assert process.stdout is not None
     for line in process.stdout:
         if "Writing" in line:

@@ -7,7 +7,7 @@ import zlib
 import cbor2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from phantoms import head
 
@@ -91,6 +91,7 @@ def test_the_marked_volume_is_left_as_it_is(embedded: Embedded) -> None:
         min_size=1,
     )
 )
+@example(change={"dtype": 0})
 def test_foreign_content_under_a_right_check_is_refused(change: dict[str, object]) -> None:
     good = embed(head(1, 128, 128).astype(np.int16), b"A").restoration
     body = cbor2.dumps({**cbor2.loads(good[4:-4]), **change})
