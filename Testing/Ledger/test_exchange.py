@@ -1,0 +1,761 @@
+"""Both sides of an exchange: each story ends as it should, whoever stumbles or cheats."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chains import DAY, Chain, Institution, open_chain
+
+from MedWatermarkLib.chunks import CHUNK_SIZE
+from MedWatermarkLib.exchange import (
+    ExchangeError,
+    ExchangeStateError,
+    NotYetError,
+    OfferError,
+    OfferRefusedError,
+    Owner,
+    Recipient,
+    SaleEndedError,
+    TooLateError,
+    find_grants,
+    find_offers,
+    receive_grant,
+)
+from MedWatermarkLib.exchange_state import NAME
+from MedWatermarkLib.ledger import Ledger
+from MedWatermarkLib.merkle import MerkleTree, tree_of_chunks
+from MedWatermarkLib.next_step import REVEAL_MARGIN
+from MedWatermarkLib.offer import GREATEST_NOTE, Note, new_salt, sale_key
+from MedWatermarkLib.progress import Progress
+from MedWatermarkLib.record import Record
+from MedWatermarkLib.registry_events import Granted, Registered
+from MedWatermarkLib.sale import MIN_WINDOW, SaleState, Terms
+from MedWatermarkLib.sale_events import Revealed
+from MedWatermarkLib.sale_file import SaleFileError
+from MedWatermarkLib.sealing import (
+    CommitmentError,
+    Identity,
+    WrongIdentityError,
+    seal,
+    unseal,
+)
+from MedWatermarkLib.store import Store
+from MedWatermarkLib.store_errors import DamagedDownloadError, NotInStoreError, StoreError
+
+PRICE, BOND = 10**18, 10**17
+CONTENT = secrets.token_bytes(4_321)
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    with open_chain("embedded") as chain:
+        yield chain
+
+
+class Cheat(Owner):
+    """An owner of whose chunks one is not the promised one; all else is."""
+
+    def _encrypt(self, key: bytes, place: Path, progress: Progress | None) -> MerkleTree:
+        super()._encrypt(key, place, progress)
+        content = bytearray(place.read_bytes())
+        content[2 * CHUNK_SIZE + 7] ^= 1
+        place.write_bytes(content)
+        with place.open("rb") as file:
+            return tree_of_chunks(file)
+
+
+@dataclass
+class Deal:
+    """Two who share a package, each with a folder, an account and an age identity."""
+
+    chain: Chain
+    hospital: Institution
+    buyer: Ledger
+    place: Path
+    keeper: Identity
+    reader: Identity
+    content: Identity
+    record: Record
+    signature: bytes
+    kind: type[Owner] = Owner
+
+    @property
+    def store(self) -> Store:
+        return Store(self.place / "store")
+
+    @property
+    def sealed(self) -> Path:
+        return self.place / "package.age"
+
+    @property
+    def owner(self) -> Owner:
+        """The owner anew, as a program finds it that was just started."""
+        return self.kind(self.place / "owner", self.hospital.ledger)
+
+    @property
+    def recipient(self) -> Recipient:
+        return Recipient(self.place / "recipient", self.buyer)
+
+    @property
+    def state(self) -> SaleState:
+        return self.owner.watch().state
+
+    def begin(self) -> Owner:
+        return self.kind.begin(
+            self.place / "owner",
+            self.hospital.ledger,
+            self.sealed,
+            self.record,
+            self.signature,
+            self.content,
+            self.keeper.recipient,
+        )
+
+    def offer(self, **terms: Any) -> Terms:
+        terms = {
+            "price": PRICE,
+            "bond": BOND,
+            "reveal_window": MIN_WINDOW,
+            "complaint_window": MIN_WINDOW,
+            **terms,
+        }
+        buyer = self.buyer.account.address
+        return self.owner.offer(buyer, self.reader.recipient, self.keeper, self.store, **terms)
+
+    def take_up(self) -> Recipient:
+        (found,) = find_offers(self.buyer, self.buyer.account.address)
+        return Recipient.begin(self.place / "recipient", self.buyer, found.id)
+
+    def download(self) -> None:
+        self.recipient.download(self.reader, self.store)
+
+    def accept(self) -> None:
+        self.recipient.accept(PRICE)
+
+    def reveal(self) -> None:
+        self.owner.reveal(self.keeper)
+
+    def until(self, step: str) -> Deal:
+        """Go on to a step, with nothing in the way."""
+        steps: dict[str, Callable[[], object]] = {
+            "registered": lambda: self.owner.register(),
+            "offered": self.offer,
+            "taken up": self.take_up,
+            "downloaded": self.download,
+            "accepted": self.accept,
+            "revealed": self.reveal,
+        }
+        self.begin()
+        for name, take in steps.items():
+            take()
+            if name == step:
+                return self
+        raise AssertionError(step)
+
+    def files(self) -> list[Path]:
+        """What either side keeps, and what lies in the store; but for what was received."""
+        kept = [path for path in self.place.rglob("*") if path.is_file()]
+        return [path for path in kept if path.name not in ("sealed.age", "package.age")]
+
+
+@pytest.fixture
+def make_deal(chain: Chain, tmp_path: Path) -> Callable[..., Deal]:
+    def make(kind: type[Owner] = Owner) -> Deal:
+        place = tmp_path / secrets.token_hex(4)
+        (place / "store").mkdir(parents=True)
+        content = Identity.generate()
+        (place / "plain").write_bytes(CONTENT)
+        with (place / "plain").open("rb") as plain, (place / "package.age").open("w+b") as sealed:
+            seal(plain, sealed, content.recipient)
+            sealed.seek(0)
+            tree = tree_of_chunks(sealed)
+        (place / "plain").unlink()
+        hospital = chain.institution()
+        record, claim = hospital.record(
+            package_root=tree.root,
+            chunk_count=tree.count,
+            content_commitment=content.commitment,
+        )
+        return Deal(
+            chain,
+            hospital,
+            chain.ledger(chain.account()),
+            place,
+            Identity.generate(),
+            Identity.generate(),
+            content,
+            record,
+            claim.signature,
+            kind,
+        )
+
+    return make
+
+
+@pytest.fixture
+def deal(make_deal: Callable[..., Deal]) -> Deal:
+    return make_deal()
+
+
+class Purse:
+    """What an account has, but for the gas that it paid since."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._web3, self._address = ledger.web3, ledger.account.address
+        self._block = self._web3.eth.block_number
+        self._had = self._web3.eth.get_balance(self._address)
+
+    @property
+    def gained(self) -> int:
+        """In wei."""
+        eth, gas = self._web3.eth, 0
+        for number in range(self._block + 1, eth.block_number + 1):
+            for hash in eth.get_block(number)["transactions"]:
+                receipt = eth.get_transaction_receipt(hash)
+                if receipt["from"] == self._address:
+                    gas += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+        return eth.get_balance(self._address) + gas - self._had
+
+
+def twice(step: Callable[[], Any]) -> Any:
+    """Take a step, and take it again, as after a crash that hid that it was taken."""
+    first = step()
+    assert step() == first
+    return first
+
+
+# --- The honest way ---
+
+
+def test_every_step_can_be_taken_twice_by_programs_that_know_the_file_alone(deal: Deal) -> None:
+    owner_has, recipient_has = Purse(deal.hospital.ledger), Purse(deal.buyer)
+    for _ in range(2):
+        deal.begin()
+    twice(lambda: deal.owner.register())
+    terms = twice(deal.offer)
+    assert (owner_has.gained, recipient_has.gained) == (-BOND, 0)
+    for _ in range(2):
+        assert deal.take_up().terms == terms
+    twice(deal.download)
+    twice(deal.accept)
+    assert (owner_has.gained, recipient_has.gained) == (-BOND, -PRICE)
+    twice(deal.reveal)
+    sealed = twice(lambda: deal.recipient.receive())
+    assert sealed.read_bytes() == deal.sealed.read_bytes()
+    twice(lambda: deal.owner.collect())
+    assert deal.state is SaleState.SETTLED
+    assert (owner_has.gained, recipient_has.gained) == (PRICE, -PRICE)
+    assert deal.recipient.content(deal.reader) == deal.content
+
+
+def test_all_steps_before_can_be_taken_again_at_the_end(deal: Deal) -> None:
+    deal.until("revealed")
+    deal.recipient.receive()
+    owner_has, recipient_has = Purse(deal.hospital.ledger), Purse(deal.buyer)
+    deal.until("revealed")
+    assert (owner_has.gained, recipient_has.gained) == (0, 0)
+    assert deal.state is SaleState.SETTLED
+
+
+def test_a_silent_recipient_pays_when_its_time_is_over_and_can_still_receive(deal: Deal) -> None:
+    deal.until("revealed")
+    owner_has = Purse(deal.hospital.ledger)
+    with pytest.raises(NotYetError) as error:
+        deal.owner.collect()
+    assert error.value.due == deal.owner.watch().due
+    deal.chain.advance(MIN_WINDOW + 1)
+    assert deal.owner.watch().action == "collect"
+    twice(lambda: deal.owner.collect())
+    assert owner_has.gained == PRICE + BOND
+    sealed = deal.recipient.receive()
+    assert sealed is not None
+    assert sealed.read_bytes() == deal.sealed.read_bytes()
+
+
+def test_an_offer_that_nobody_took_is_cancelled(deal: Deal) -> None:
+    owner_has = Purse(deal.hospital.ledger)
+    deal.until("downloaded")
+    twice(lambda: deal.owner.cancel())
+    assert owner_has.gained == 0
+    with pytest.raises(SaleEndedError):
+        deal.accept()
+    with pytest.raises(SaleEndedError):
+        deal.recipient.receive()
+    with pytest.raises(SaleEndedError):
+        deal.reveal()
+
+
+# --- Cheats ---
+
+
+def test_a_wrong_chunk_costs_the_owner_the_sale_and_the_bond(
+    make_deal: Callable[..., Deal],
+) -> None:
+    deal = make_deal(Cheat)
+    owner_has, recipient_has = Purse(deal.hospital.ledger), Purse(deal.buyer)
+    deal.until("revealed")
+    assert twice(lambda: deal.recipient.receive()) is None
+    assert deal.state is SaleState.REFUNDED
+    assert (owner_has.gained, recipient_has.gained) == (-BOND, BOND)
+    deal.chain.advance(2 * MIN_WINDOW)
+    with pytest.raises(SaleEndedError):
+        deal.owner.collect()
+    assert not (deal.place / "recipient" / "sealed.age").exists()
+
+
+def test_a_wrong_chunk_is_found_too_late_once_the_owner_collected(
+    make_deal: Callable[..., Deal],
+) -> None:
+    deal = make_deal(Cheat).until("revealed")
+    deal.chain.advance(MIN_WINDOW + 1)
+    assert deal.recipient.watch().is_urgent
+    deal.owner.collect()
+    with pytest.raises(TooLateError, match="Chunk 2 "):
+        deal.recipient.receive()
+
+
+def test_a_silent_owner_loses_its_bond(deal: Deal) -> None:
+    owner_has, recipient_has = Purse(deal.hospital.ledger), Purse(deal.buyer)
+    deal.until("accepted")
+    with pytest.raises(NotYetError):
+        deal.recipient.receive()
+    with pytest.raises(NotYetError):
+        deal.recipient.refund()
+    deal.chain.advance(MIN_WINDOW + 1)
+    assert deal.recipient.watch().action == "refund"
+    twice(lambda: deal.recipient.refund())
+    assert (owner_has.gained, recipient_has.gained) == (-BOND, BOND)
+    assert deal.recipient.receive() is None
+    with pytest.raises(SaleEndedError):
+        deal.reveal()
+
+
+def test_the_key_is_not_revealed_before_the_acceptance_is_confirmed(deal: Deal) -> None:
+    deal.until("downloaded")
+    with pytest.raises(NotYetError):
+        deal.reveal()
+    deal.accept()
+    with pytest.raises(NotYetError, match="3 blocks"):
+        deal.owner.reveal(deal.keeper, confirmations=3)
+    deal.chain.advance(1)
+    deal.chain.advance(1)
+    deal.owner.reveal(deal.keeper, confirmations=3)
+    assert deal.state is SaleState.REVEALED
+
+
+@pytest.mark.parametrize("late", [MIN_WINDOW - REVEAL_MARGIN + 5, MIN_WINDOW + 5])
+def test_the_key_is_not_revealed_when_the_recipient_could_have_both(deal: Deal, late: int) -> None:
+    deal.until("accepted")
+    deal.chain.advance(late)
+    with pytest.raises(TooLateError):
+        deal.reveal()
+    assert deal.state is SaleState.ACCEPTED
+    assert deal.owner.watch().is_urgent
+
+
+# --- What the recipient refuses ---
+
+
+def test_a_record_that_was_revoked_since_the_download_is_not_paid_for(deal: Deal) -> None:
+    deal.until("downloaded")
+    assert deal.recipient.inspect().objections == ()
+    deal.hospital.ledger.registry.revoke(deal.record.id)
+    with pytest.raises(OfferRefusedError, match="revoked the record"):
+        deal.accept()
+    with pytest.raises(OfferRefusedError, match="revoked the record"):
+        deal.download()
+
+
+def test_a_package_that_is_not_registered_is_refused(deal: Deal) -> None:
+    deal.begin()
+    deal.offer()
+    with pytest.raises(OfferRefusedError, match="not on the registry"):
+        deal.take_up().download(deal.reader, deal.store)
+
+
+def test_who_does_not_own_the_record_cannot_sell_it(make_deal: Callable[..., Deal]) -> None:
+    deal, thief = make_deal(), make_deal()
+    deal.begin().register()
+    thief.record, thief.signature, thief.content = deal.record, deal.signature, deal.content
+    thief.sealed.write_bytes(deal.sealed.read_bytes())
+    thief.begin()
+    thief.offer()
+    with pytest.raises(OfferRefusedError, match="not the owner of the record"):
+        thief.take_up().download(thief.reader, thief.store)
+
+
+def test_an_envelope_for_another_is_refused(deal: Deal) -> None:
+    deal.until("taken up")
+    with pytest.raises(WrongIdentityError):
+        deal.recipient.download(Identity.generate(), deal.store)
+    assert deal.recipient.watch().action == "download"
+
+
+def test_an_envelope_with_another_content_identity_is_refused(deal: Deal) -> None:
+    class Swap(Owner):
+        def _content(self, identity: Identity) -> Identity:
+            return Identity.generate()
+
+    deal.kind = Swap
+    deal.until("taken up")
+    with pytest.raises(CommitmentError):
+        deal.download()
+    with pytest.raises(NotYetError):
+        deal.accept()
+
+
+def test_another_price_than_was_meant_is_not_paid(deal: Deal) -> None:
+    deal.until("downloaded")
+    with pytest.raises(OfferRefusedError, match="price"):
+        deal.recipient.accept(PRICE - 1)
+
+
+def test_a_package_that_is_too_large_is_not_downloaded(deal: Deal) -> None:
+    deal.until("taken up")
+    with pytest.raises(OfferRefusedError, match="larger"):
+        deal.recipient.download(deal.reader, deal.store, greatest=100)
+
+
+def test_another_file_than_the_terms_say_is_refused(deal: Deal) -> None:
+    class Other(Owner):
+        def _prepare(self, *arguments: Any) -> Terms:
+            terms = replace(super()._prepare(*arguments), cipher_root=secrets.token_bytes(32))
+            self._keep(replace(self._state, terms=terms))
+            return terms
+
+    deal.kind = Other
+    deal.until("taken up")
+    with pytest.raises(SaleFileError, match="not the one that its terms name"):
+        deal.download()
+
+
+def test_leaves_of_another_package_are_refused(deal: Deal) -> None:
+    leaves = [secrets.token_bytes(32) for _ in range(deal.record.chunk_count)]
+
+    class Other(Owner):
+        def _tree(self) -> MerkleTree:
+            return MerkleTree(leaves)
+
+    deal.kind = Other
+    deal.until("taken up")
+    with pytest.raises(SaleFileError, match="not those of the registered package"):
+        deal.download()
+
+
+def test_files_that_were_replaced_in_the_store_are_refused(deal: Deal) -> None:
+    deal.until("taken up")
+    for file in sorted((deal.place / "store").iterdir()):
+        for fetched in ("note", "leaves", "sale"):
+            (deal.place / "recipient" / fetched).unlink(missing_ok=True)
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(DamagedDownloadError):
+            deal.download()
+        file.write_bytes(content)
+    deal.download()
+
+
+# --- Crashes and accidents ---
+
+
+def test_an_offer_that_broke_off_before_the_chain_goes_on_with_the_same_terms(deal: Deal) -> None:
+    deal.begin().register()
+    store = deal.place / "store"
+    store.rmdir()
+    with pytest.raises(StoreError):
+        deal.offer()
+    before = deal.owner.terms
+    assert before is not None
+    assert deal.state is SaleState.NONE
+    store.mkdir()
+    (deal.place / "owner" / "sale").unlink()  # as if the disk had been cleared meanwhile
+    assert deal.offer() == before
+    deal.take_up().download(deal.reader, deal.store)
+
+
+def test_what_was_begun_is_not_offered_on_other_terms(deal: Deal) -> None:
+    deal.until("offered")
+    for other in ({"price": 1}, {"bond": 1}, {"open_until": 1}, {"reveal_window": DAY}):
+        with pytest.raises(ExchangeError, match="another folder"):
+            deal.offer(**other)
+
+
+def test_an_offer_that_lapsed_before_it_was_sent_is_made_anew(deal: Deal) -> None:
+    deal.begin().register()
+    (deal.place / "store").rename(deal.place / "gone")
+    with pytest.raises(StoreError):
+        deal.offer(open_until=deal.chain.now + 600)
+    before = deal.owner.terms
+    deal.chain.advance(700)
+    (deal.place / "gone").rename(deal.place / "store")
+    after = deal.offer()
+    assert before is not None
+    assert after.key_commitment != before.key_commitment
+    assert deal.state is SaleState.OFFERED
+
+
+def test_a_store_that_lost_what_was_offered_gets_it_again(deal: Deal) -> None:
+    deal.until("taken up")
+    for file in (deal.place / "store").iterdir():
+        file.unlink()
+    with pytest.raises(NotInStoreError):
+        deal.download()
+    deal.owner.publish(deal.keeper, deal.store)
+    deal.download()
+
+
+def test_a_damaged_sealed_package_is_not_offered(deal: Deal) -> None:
+    deal.begin().register()
+    sealed = deal.place / "owner" / "sealed.age"
+    sealed.write_bytes(bytes(sealed.stat().st_size))
+    with pytest.raises(ExchangeError, match="put a whole copy there"):
+        deal.offer()
+
+
+@pytest.mark.parametrize("damaged", ["sale", "leaves", "note"])
+def test_what_was_damaged_after_paying_is_downloaded_again_and_not_complained_of(
+    deal: Deal, damaged: str
+) -> None:
+    deal.until("revealed")
+    file = deal.place / "recipient" / damaged
+    file.write_bytes(bytes(file.stat().st_size))
+    if damaged == "note":
+        with pytest.raises(ExchangeError, match="download it again"):
+            deal.recipient.content(deal.reader)
+    else:
+        with pytest.raises(ExchangeError, match="download it again"):
+            deal.recipient.receive()
+        assert deal.recipient.watch().action == "download"
+    assert deal.state is SaleState.REVEALED
+    deal.download()
+    sealed = deal.recipient.receive()
+    assert sealed is not None
+    assert sealed.read_bytes() == deal.sealed.read_bytes()
+
+
+def test_a_recipient_who_lost_its_folder_begins_again(deal: Deal) -> None:
+    deal.until("revealed")
+    (deal.place / "recipient").rename(deal.place / "lost")
+    recipient = deal.take_up()
+    assert recipient.watch().action == "download"
+    deal.download()
+    assert deal.recipient.receive() is not None
+
+
+def test_another_identity_than_the_offer_was_made_with_reveals_nothing(deal: Deal) -> None:
+    deal.until("accepted")
+    with pytest.raises(ExchangeError, match="another age identity"):
+        deal.owner.reveal(Identity.generate())
+
+
+def test_a_file_of_states_that_is_none_is_refused(deal: Deal) -> None:
+    deal.until("taken up")
+    path = deal.place / "owner" / NAME
+    text = path.read_text()
+    for wrong in ("", "{}", "[1]", text[:-30], text.replace('"record"', '"recorD"')):
+        path.write_text(wrong)
+        with pytest.raises(ExchangeStateError):
+            deal.owner  # noqa: B018
+    path.write_text(text.replace('"version": 1', '"version": 2'))
+    with pytest.raises(ExchangeStateError, match="version 2"):
+        deal.owner  # noqa: B018
+    path.write_text(text.replace(deal.buyer.config.exchange, "0x" + 40 * "0"))
+    with pytest.raises(ExchangeStateError, match="another ledger"):
+        deal.owner  # noqa: B018
+    path.write_bytes((deal.place / "recipient" / NAME).read_bytes())
+    with pytest.raises(ExchangeStateError, match="other side"):
+        deal.owner  # noqa: B018
+
+
+# --- Deadlines ---
+
+
+def test_both_are_warned_before_a_deadline(deal: Deal) -> None:
+    deal.begin()
+    assert deal.owner.watch().action == "register"
+    deal.owner.register()
+    assert deal.owner.watch().action == "offer"
+    terms = deal.offer(reveal_window=2 * DAY, complaint_window=2 * DAY)
+    recipient = deal.take_up()
+    step = recipient.watch()
+    assert (step.action, step.due, step.is_urgent) == ("download", terms.open_until, False)
+    deal.download()
+    assert deal.recipient.watch().action == "accept"
+    deal.chain.advance(7 * DAY - 3600)
+    assert deal.recipient.watch().is_urgent
+    deal.accept()
+    step = deal.owner.watch()
+    assert (step.action, step.is_urgent) == ("reveal", False)
+    assert deal.recipient.watch().action == ""
+    deal.chain.advance(2 * DAY - 3600)
+    assert deal.owner.watch().is_urgent
+    deal.reveal()
+    step = deal.recipient.watch()
+    assert (step.action, step.is_urgent) == ("receive", False)
+    deal.chain.advance(2 * DAY - 3600)
+    assert deal.recipient.watch().is_urgent
+    deal.recipient.receive()
+    assert {deal.owner.watch().action, deal.recipient.watch().action} == {""}
+
+
+# --- Outsiders ---
+
+_CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _identity(secret: bytes) -> Identity:
+    """Return the age identity of 32 bytes (Bech32, BIP 173)."""
+    bits = int.from_bytes(secret) << 4
+    values = [bits >> shift & 31 for shift in range(255, -1, -5)]
+    prefix = "age-secret-key-"
+    expanded = [ord(each) >> 5 for each in prefix] + [0] + [ord(each) & 31 for each in prefix]
+    check = 1
+    for value in [*expanded, *values, *[0] * 6]:
+        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
+        for index, word in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= word if top >> index & 1 else 0
+    check ^= 1
+    values += [check >> shift & 31 for shift in range(25, -1, -5)]
+    return Identity((prefix + "1" + "".join(_CHARACTERS[value] for value in values)).upper())
+
+
+def _calldata(deal: Deal, first: int) -> bytes:
+    """Return all that anyone sent since a block."""
+    eth = deal.buyer.web3.eth
+    return b"".join(
+        bytes(transaction.get("input", transaction.get("data", b"")))
+        for number in range(first, eth.block_number + 1)
+        for transaction in eth.get_block(number, full_transactions=True)["transactions"]
+    )
+
+
+@pytest.mark.parametrize("kind", [Owner, Cheat])
+def test_an_outsider_opens_nothing_with_all_that_was_published(
+    make_deal: Callable[..., Deal], kind: type[Owner]
+) -> None:
+    deal = make_deal(kind)
+    first = deal.buyer.web3.eth.block_number + 1
+    deal.until("revealed")
+    deal.recipient.receive()
+    sent = _calldata(deal, first)
+    stored = [path.read_bytes() for path in (deal.place / "store").iterdir()]
+    (event,) = deal.buyer.exchange.events([Revealed], id=deal.recipient.sale_id)
+    assert isinstance(event, Revealed)
+    assert event.key in sent
+    words = {sent[start : start + 32] for start in range(4, len(sent) - 31)}
+    note = next(Note.from_bytes(each) for each in stored if each.startswith(b"{"))
+    words |= {note.salt, *(each[:32] for each in stored)}
+    # With the key the sealed package lies open to all; and it stays sealed.
+    sealed, envelope = deal.sealed.read_bytes(), note.envelope
+    for word in words:
+        for closed in (sealed, envelope):
+            with pytest.raises(WrongIdentityError):
+                unseal(io.BytesIO(closed), io.BytesIO(), _identity(word))
+
+
+def test_the_key_of_a_sale_and_the_identities_are_in_no_file_before_they_should(
+    deal: Deal, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = deal.buyer.web3.eth.block_number + 1
+    caplog.set_level(logging.DEBUG)
+    deal.until("accepted")
+    note = deal.owner._state.note
+    assert note is not None
+    key = sale_key(deal.keeper, note.salt)
+    written = b"".join(path.read_bytes() for path in deal.files())
+    written += _calldata(deal, first) + caplog.text.encode()
+    written += repr((deal.owner._state, deal.recipient._state)).encode()
+    for identity in (deal.content, deal.keeper, deal.reader):
+        assert identity.text.encode() not in written.upper()
+    for form in (key, key.hex().encode(), base64.b64encode(key)):
+        assert form not in written
+    assert CONTENT[:32] not in written
+    deal.reveal()
+    assert key in _calldata(deal, first)
+
+
+def test_a_salt_gives_each_owner_another_key_and_each_sale_too() -> None:
+    one, other = Identity.generate(), Identity.generate()
+    assert sale_key(one, bytes(32)) != sale_key(other, bytes(32))
+    assert sale_key(one, bytes(32)) != sale_key(one, new_salt())
+
+
+def test_the_bech32_of_these_tests_is_that_of_age() -> None:
+    text = "AGE-SECRET-KEY-1QQQSYQCYQ5RQWZQFPG9SCRGWPUGPZYSNZS23V9CCRYDPK8QARC0SWRYDWG"
+    assert _identity(bytes(range(32))).text == text
+
+
+# --- Notes ---
+
+
+def test_a_note_that_is_none_is_refused() -> None:
+    note = Note("ab" * 32, b"envelope", "cd" * 32, bytes(32))
+    content = note.to_bytes()
+    assert Note.from_bytes(content) == note
+    wrong = [
+        b"",
+        b"[]",
+        b"{}",
+        content[:-1],
+        content + b" ",
+        content.replace(b'"file":', b'"file" :'),
+        content.replace(b"ab" * 32, b"../" + b"ab" * 31),
+        content.replace(b'"' + b"cd" * 32 + b'"', b"7"),
+        content.replace(b"00" * 32, b"00" * 31),
+        content.replace(b'"version":1', b'"version":1,"more":2'),
+        content.replace(b'"version":1', b'"version":true'),
+        b"[" * GREATEST_NOTE,
+    ]
+    for each in wrong:
+        with pytest.raises(OfferError, match="no note"):
+            Note.from_bytes(each)
+    with pytest.raises(OfferError, match="version 2"):
+        Note.from_bytes(content.replace(b'"version":1', b'"version":2'))
+
+
+# --- Grants ---
+
+
+def test_a_grant_is_received_by_whom_it_is_for_and_stands_in_the_audit_trail(deal: Deal) -> None:
+    deal.begin().register()
+    grant = lambda: deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)  # noqa: E731
+    recipient = twice(grant)
+    place = deal.place / "granted.age"
+    reader = Ledger(deal.buyer.web3, deal.buyer.config, None, None)
+
+    def receive(identity: Identity, place: Path) -> Identity:
+        return receive_grant(reader, deal.record.id, identity, deal.store, place)
+
+    content = twice(lambda: receive(deal.reader, place))
+    assert content == deal.content
+    assert place.read_bytes() == deal.sealed.read_bytes()
+    with pytest.raises(OfferError, match="granted to your public key"):
+        receive(Identity.generate(), deal.place / "other.age")
+    (found,) = find_grants(reader, deal.record.id)
+    assert (found.recipient, found.is_withdrawn) == (recipient, False)
+    events = [type(each) for each in reader.registry.history(deal.record.id)]
+    assert events == [Registered, Granted]
+
+    twice(lambda: deal.owner.withdraw(deal.reader.recipient))
+    (found,) = find_grants(reader, deal.record.id)
+    assert found.is_withdrawn
+    with pytest.raises(OfferError, match="not any more"):
+        receive(deal.reader, deal.place / "again.age")
+
+
+def test_a_granted_package_of_a_revoked_record_is_refused(deal: Deal) -> None:
+    deal.begin().register()
+    deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)
+    deal.hospital.ledger.registry.revoke(deal.record.id)
+    place = deal.place / "granted.age"
+    with pytest.raises(OfferError, match="revoked the record"):
+        receive_grant(deal.buyer, deal.record.id, deal.reader, deal.store, place)
+    assert not place.exists()
