@@ -29,6 +29,10 @@ Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 
 
+# In HU; noise takes air, at -1000, up to here and beyond, so the lowest voxel is surely below.
+_AIR = -900.0
+
+
 class TamperError(ValueError):
     """A tamper map cannot be made of a scan."""
 
@@ -170,7 +174,7 @@ def map_from_mark(
     regions of these.
     """
     extracted = extract(volume.voxels, key=key) if extracted is None else extracted
-    fidelity = measure_fidelity(volume.voxels, extracted, key=key, hounsfield=hounsfield(volume))
+    fidelity = measure_fidelity(volume.voxels, extracted, key=key, hounsfield=_ct_numbers(volume))
     if fidelity is None:
         raise TamperError(
             "No mark was read from this scan with this key, so the mark cannot tell where the "
@@ -296,3 +300,16 @@ def _named(numbers: Iterable[int]) -> str:
         names = [*names[:_MOST_NAMED], f"{len(names) - _MOST_NAMED} more places"]
     many = len(runs) > 1 or runs[0][0] != runs[0][1]
     return f"slice{'s' if many else ''} {', '.join(names)}"
+
+
+def _ct_numbers(volume: Volume) -> tuple[float, float] | None:
+    """Return what makes CT numbers of the voxels, where it is known or can be assumed.
+
+    Files other than DICOM say no modality. Values down to that of air, -1000 HU, are CT numbers
+    as good as surely; where they are not, the guess meets the mark worse than others do.
+    """
+    known = hounsfield(volume)
+    if known is not None or volume.modality:
+        return known
+    unscaled = (volume.slope == 1).all() and (volume.intercept == 0).all()
+    return (1.0, 0.0) if unscaled and np.nanmin(volume.voxels) <= _AIR else None
