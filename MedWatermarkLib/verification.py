@@ -22,6 +22,7 @@ from MedWatermarkLib.tamper import TamperError, compare_tiles, map_from_mark
 from MedWatermarkLib.tiles import TileLeaves
 from MedWatermarkLib.verification_report import Alterations, VerificationReport
 from MedWatermarkLib.verify import verify
+from MedWatermarkLib.watermark import extract
 
 MAP_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 
@@ -137,8 +138,14 @@ def map_file(
     else:
         prepare(report, volume.voxels.dtype, 0.2, 0.3)
         report.step("Comparing the scan with its mark", 0.3, 0.8)
+        extracted = extract(volume.voxels, key=key)
+        if extracted.tag is not None and extracted.message is None:
+            report.warn(
+                "Only the tag of the mark was read, and not its message: from so little, unaltered "
+                "places are often taken for altered."
+            )
         try:
-            found = Alterations(map_from_mark(volume, key=key), "mark")
+            found = Alterations(map_from_mark(volume, key=key, extracted=extracted), "mark")
         except TamperError as error:
             facts = {"command": "tamper-map", "read": False, "problem": str(error)}
             report.result(facts, Text(f"No map was made. {error}", "bold yellow"))
