@@ -17,7 +17,9 @@ from MedWatermarkLib.exchange_errors import (
     SaleEndedError,
     TooLateError,
 )
+from MedWatermarkLib.grant import find_grants
 from MedWatermarkLib.next_step import REVEAL_MARGIN, NextStep, last_time, owners_step, present
+from MedWatermarkLib.offer import Note
 from MedWatermarkLib.owner_folder import OwnerFolder
 from MedWatermarkLib.progress import Progress, part
 from MedWatermarkLib.record import Record
@@ -286,8 +288,9 @@ class Owner(OwnerFolder):
             envelope the recipient alone can open.
         """
         note = self._publish_grant(recipient_key, identity, store, progress)
-        root = self._state.package.package_root
-        self._ledger.registry.grant(self.record.id, note.digest, root)
+        if not self._is_granted(note):
+            root = self._state.package.package_root
+            self._ledger.registry.grant(self.record.id, note.digest, root)
         return note.digest
 
     def withdraw(self, recipient_key: str) -> None:
@@ -295,13 +298,18 @@ class Owner(OwnerFolder):
         note = dict(self._state.grants).get(recipient_key)
         if note is None:
             raise ExchangeError("The package was not granted to this public key.")
-        self._ledger.registry.withdraw(self.record.id, note.digest)
+        if self._is_granted(note):
+            self._ledger.registry.withdraw(self.record.id, note.digest)
 
     # --- Parts ---
 
     def _sale(self) -> Sale:
         id = self.sale_id
         return Sale(SaleState.NONE, 0) if id is None else self._ledger.exchange.sale(id)
+
+    def _is_granted(self, note: Note) -> bool:
+        grants = find_grants(self._ledger, self.record.id)
+        return any(each.recipient == note.digest and not each.is_withdrawn for each in grants)
 
     def _check_confirmed(self, confirmations: int) -> None:
         accepted = next(self._ledger.exchange.events([Accepted], id=self.sale_id), None)

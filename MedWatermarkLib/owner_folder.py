@@ -14,7 +14,7 @@ from MedWatermarkLib.exchange_state import NAME, OwnerState, make_folder, read_s
 from MedWatermarkLib.keystream import key_commitment
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import MerkleError, MerkleTree, tree_of_chunks
-from MedWatermarkLib.offer import Note, new_salt, sale_key
+from MedWatermarkLib.offer import GREATEST_NOTE, Note, find_offer, new_salt, note_name, sale_key
 from MedWatermarkLib.output import new_files
 from MedWatermarkLib.progress import Progress, part
 from MedWatermarkLib.record import Copy, Record
@@ -147,6 +147,38 @@ class OwnerFolder:
             raise ExchangeError(f"The file of the sale in {self._folder} is not the one offered.")
         # Last, so that whoever finds the note finds all.
         store.put(self._write(_NOTE, note.to_bytes()))
+
+    def adopt(self, sale_id: bytes, store: Store) -> None:
+        """Go on with a sale whose folder was lost: all else is on the chain and in the store.
+
+        Parameters
+        ----------
+        sale_id : bytes
+            32 bytes, of a sale of this package that the owner's account offered.
+        store : Store
+            Where its note lies.
+
+        Raises
+        ------
+        ExchangeError
+            If another sale is in the folder, or this is no sale of the package by the account.
+        StoreError, OfferError
+            If its note cannot be fetched, or is none.
+        """
+        if self.sale_id == sale_id:
+            return
+        found = find_offer(self._ledger, sale_id)
+        package = (self._ledger.account.address, self._state.package.package_root)
+        if found is None or (found.terms.owner, found.terms.package_root) != package:
+            raise ExchangeError("There is no such offer of this package by your account.")
+        if self._state.terms is not None:
+            raise ExchangeError(f"Another sale is in {self._folder}; begin in another folder.")
+        place = self._folder / _NOTE
+        place.unlink(missing_ok=True)
+        store.get(note_name(found.terms), place, limit=GREATEST_NOTE)
+        note = Note.from_bytes(place.read_bytes())
+        self._keep(replace(self._state, terms=found.terms, note=note))
+        self._clear()
 
     # --- Parts ---
 

@@ -7,14 +7,16 @@ import io
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import deals
 import pytest
-from chains import DAY, Chain, Institution, open_chain
+from chains import DAY, Chain, open_chain
+from deals import BOND, CONTENT, PRICE, Cheat, Deal, Purse
 
-from MedWatermarkLib.chunks import CHUNK_SIZE
+from MedWatermarkLib.claim import sign
 from MedWatermarkLib.exchange import (
     ExchangeError,
     ExchangeStateError,
@@ -22,36 +24,32 @@ from MedWatermarkLib.exchange import (
     OfferError,
     OfferRefusedError,
     Owner,
-    Recipient,
     SaleEndedError,
     TooLateError,
     find_grants,
-    find_offers,
     receive_grant,
+    record_of,
 )
 from MedWatermarkLib.exchange_state import NAME
+from MedWatermarkLib.imageio import read_volume, write_volume
 from MedWatermarkLib.ledger import Ledger
-from MedWatermarkLib.merkle import MerkleTree, tree_of_chunks
+from MedWatermarkLib.merkle import MerkleTree
 from MedWatermarkLib.next_step import REVEAL_MARGIN
 from MedWatermarkLib.offer import GREATEST_NOTE, Note, new_salt, sale_key
-from MedWatermarkLib.progress import Progress
-from MedWatermarkLib.record import Record
-from MedWatermarkLib.registry_events import Granted, Registered
+from MedWatermarkLib.record import Copy
+from MedWatermarkLib.registry_events import Granted, Registered, Withdrawn
 from MedWatermarkLib.sale import MIN_WINDOW, SaleState, Terms
 from MedWatermarkLib.sale_events import Revealed
 from MedWatermarkLib.sale_file import SaleFileError
+from MedWatermarkLib.sealed_package import write_sealed_package
 from MedWatermarkLib.sealing import (
     CommitmentError,
     Identity,
     WrongIdentityError,
-    seal,
     unseal,
 )
-from MedWatermarkLib.store import Store
 from MedWatermarkLib.store_errors import DamagedDownloadError, NotInStoreError, StoreError
-
-PRICE, BOND = 10**18, 10**17
-CONTENT = secrets.token_bytes(4_321)
+from MedWatermarkLib.volume import Volume, image_hash
 
 
 @pytest.fixture(scope="module")
@@ -60,142 +58,10 @@ def chain() -> Iterator[Chain]:
         yield chain
 
 
-class Cheat(Owner):
-    """An owner of whose chunks one is not the promised one; all else is."""
-
-    def _encrypt(self, key: bytes, place: Path, progress: Progress | None) -> MerkleTree:
-        super()._encrypt(key, place, progress)
-        content = bytearray(place.read_bytes())
-        content[2 * CHUNK_SIZE + 7] ^= 1
-        place.write_bytes(content)
-        with place.open("rb") as file:
-            return tree_of_chunks(file)
-
-
-@dataclass
-class Deal:
-    """Two who share a package, each with a folder, an account and an age identity."""
-
-    chain: Chain
-    hospital: Institution
-    buyer: Ledger
-    place: Path
-    keeper: Identity
-    reader: Identity
-    content: Identity
-    record: Record
-    signature: bytes
-    kind: type[Owner] = Owner
-
-    @property
-    def store(self) -> Store:
-        return Store(self.place / "store")
-
-    @property
-    def sealed(self) -> Path:
-        return self.place / "package.age"
-
-    @property
-    def owner(self) -> Owner:
-        """The owner anew, as a program finds it that was just started."""
-        return self.kind(self.place / "owner", self.hospital.ledger)
-
-    @property
-    def recipient(self) -> Recipient:
-        return Recipient(self.place / "recipient", self.buyer)
-
-    @property
-    def state(self) -> SaleState:
-        return self.owner.watch().state
-
-    def begin(self) -> Owner:
-        return self.kind.begin(
-            self.place / "owner",
-            self.hospital.ledger,
-            self.sealed,
-            self.record,
-            self.signature,
-            self.content,
-            self.keeper.recipient,
-        )
-
-    def offer(self, **terms: Any) -> Terms:
-        terms = {
-            "price": PRICE,
-            "bond": BOND,
-            "reveal_window": MIN_WINDOW,
-            "complaint_window": MIN_WINDOW,
-            **terms,
-        }
-        buyer = self.buyer.account.address
-        return self.owner.offer(buyer, self.reader.recipient, self.keeper, self.store, **terms)
-
-    def take_up(self) -> Recipient:
-        (found,) = find_offers(self.buyer, self.buyer.account.address)
-        return Recipient.begin(self.place / "recipient", self.buyer, found.id)
-
-    def download(self) -> None:
-        self.recipient.download(self.reader, self.store)
-
-    def accept(self) -> None:
-        self.recipient.accept(PRICE)
-
-    def reveal(self) -> None:
-        self.owner.reveal(self.keeper)
-
-    def until(self, step: str) -> Deal:
-        """Go on to a step, with nothing in the way."""
-        steps: dict[str, Callable[[], object]] = {
-            "registered": lambda: self.owner.register(),
-            "offered": self.offer,
-            "taken up": self.take_up,
-            "downloaded": self.download,
-            "accepted": self.accept,
-            "revealed": self.reveal,
-        }
-        self.begin()
-        for name, take in steps.items():
-            take()
-            if name == step:
-                return self
-        raise AssertionError(step)
-
-    def files(self) -> list[Path]:
-        """What either side keeps, and what lies in the store; but for what was received."""
-        kept = [path for path in self.place.rglob("*") if path.is_file()]
-        return [path for path in kept if path.name not in ("sealed.age", "package.age")]
-
-
 @pytest.fixture
 def make_deal(chain: Chain, tmp_path: Path) -> Callable[..., Deal]:
     def make(kind: type[Owner] = Owner) -> Deal:
-        place = tmp_path / secrets.token_hex(4)
-        (place / "store").mkdir(parents=True)
-        content = Identity.generate()
-        (place / "plain").write_bytes(CONTENT)
-        with (place / "plain").open("rb") as plain, (place / "package.age").open("w+b") as sealed:
-            seal(plain, sealed, content.recipient)
-            sealed.seek(0)
-            tree = tree_of_chunks(sealed)
-        (place / "plain").unlink()
-        hospital = chain.institution()
-        record, claim = hospital.record(
-            package_root=tree.root,
-            chunk_count=tree.count,
-            content_commitment=content.commitment,
-        )
-        return Deal(
-            chain,
-            hospital,
-            chain.ledger(chain.account()),
-            place,
-            Identity.generate(),
-            Identity.generate(),
-            content,
-            record,
-            claim.signature,
-            kind,
-        )
+        return deals.make_deal(chain, tmp_path / secrets.token_hex(4), kind)
 
     return make
 
@@ -203,26 +69,6 @@ def make_deal(chain: Chain, tmp_path: Path) -> Callable[..., Deal]:
 @pytest.fixture
 def deal(make_deal: Callable[..., Deal]) -> Deal:
     return make_deal()
-
-
-class Purse:
-    """What an account has, but for the gas that it paid since."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._web3, self._address = ledger.web3, ledger.account.address
-        self._block = self._web3.eth.block_number
-        self._had = self._web3.eth.get_balance(self._address)
-
-    @property
-    def gained(self) -> int:
-        """In wei."""
-        eth, gas = self._web3.eth, 0
-        for number in range(self._block + 1, eth.block_number + 1):
-            for hash in eth.get_block(number)["transactions"]:
-                receipt = eth.get_transaction_receipt(hash)
-                if receipt["from"] == self._address:
-                    gas += receipt["gasUsed"] * receipt["effectiveGasPrice"]
-        return eth.get_balance(self._address) + gas - self._had
 
 
 def twice(step: Callable[[], Any]) -> Any:
@@ -278,6 +124,39 @@ def test_a_silent_recipient_pays_when_its_time_is_over_and_can_still_receive(dea
     sealed = deal.recipient.receive()
     assert sealed is not None
     assert sealed.read_bytes() == deal.sealed.read_bytes()
+
+
+def test_a_copy_that_was_made_for_the_recipient_is_sold(deal: Deal) -> None:
+    package = deal.record
+    deal.record, claim = deal.hospital.record()
+    deal.signature = claim.signature
+    deal.copy = Copy(
+        number=7,
+        recipient=secrets.token_bytes(32),
+        voxel_root=secrets.token_bytes(32),
+        package_root=package.package_root,
+        chunk_count=package.chunk_count,
+        content_commitment=package.content_commitment,
+    )
+    deal.begin()
+    twice(lambda: deal.owner.register())
+    deal.until("revealed")
+    assert deal.recipient.receive() is not None
+    assert deal.recipient.inspect().package == deal.copy
+
+
+def test_a_marked_scan_goes_from_hospital_to_recipient(deal: Deal, ct_phantom: Volume) -> None:
+    write_volume(ct_phantom, deal.place / "scan.nrrd")
+    claim = sign(image_hash(ct_phantom).digest, "Normal.", deal.hospital.authority)
+    deal.sealed.unlink()
+    sealed = write_sealed_package(deal.place / "scan.nrrd", claim, deal.sealed, deal.content)
+    deal.record = record_of(claim, sealed, deal.hospital.address)
+    deal.signature = claim.signature
+    deal.until("revealed").recipient.receive()
+    package = deal.recipient.unpack(deal.reader, deal.place / "received")
+    assert package.claim == claim
+    assert package.leaves.root == deal.record.voxel_root
+    assert (read_volume(package.image).voxels == ct_phantom.voxels).all()
 
 
 def test_an_offer_that_nobody_took_is_cancelled(deal: Deal) -> None:
@@ -550,6 +429,24 @@ def test_a_recipient_who_lost_its_folder_begins_again(deal: Deal) -> None:
     assert deal.recipient.receive() is not None
 
 
+def test_an_owner_who_lost_its_folder_reveals_all_the_same(deal: Deal) -> None:
+    deal.until("accepted")
+    (deal.place / "owner").rename(deal.place / "lost")
+    sale_id = deal.recipient.sale_id
+    deal.begin()
+    twice(lambda: deal.owner.adopt(sale_id, deal.store))
+    deal.reveal()
+    assert deal.recipient.receive() is not None
+
+
+def test_a_sale_of_another_is_not_adopted(make_deal: Callable[..., Deal]) -> None:
+    deal, other = make_deal().until("taken up"), make_deal()
+    other.begin()
+    for id in (deal.recipient.sale_id, bytes(32)):
+        with pytest.raises(ExchangeError, match="no such offer"):
+            other.owner.adopt(id, deal.store)
+
+
 def test_another_identity_than_the_offer_was_made_with_reveals_nothing(deal: Deal) -> None:
     deal.until("accepted")
     with pytest.raises(ExchangeError, match="another age identity"):
@@ -749,6 +646,12 @@ def test_a_grant_is_received_by_whom_it_is_for_and_stands_in_the_audit_trail(dea
     assert found.is_withdrawn
     with pytest.raises(OfferError, match="not any more"):
         receive(deal.reader, deal.place / "again.age")
+
+    # What was taken back can be given again, and each time stands there once.
+    assert twice(grant) == recipient
+    events = [type(each) for each in reader.registry.history(deal.record.id)]
+    assert events == [Registered, Granted, Withdrawn, Granted]
+    assert receive(deal.reader, deal.place / "again.age") == deal.content
 
 
 def test_a_granted_package_of_a_revoked_record_is_refused(deal: Deal) -> None:
