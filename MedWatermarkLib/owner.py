@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from MedWatermarkLib.alone import alone
 from MedWatermarkLib.claim import Claim
 from MedWatermarkLib.contract import NoAccountError, answer
 from MedWatermarkLib.exchange_errors import (
@@ -76,6 +77,7 @@ class Owner(OwnerFolder):
 
     def watch(self) -> NextStep:
         """Look where it stands, and say what can be done and until when."""
+        self._look()
         if self._state.terms is None:
             is_registered = self._ledger.registry.entry(self.record.id) is not None
             return NextStep(
@@ -87,6 +89,7 @@ class Owner(OwnerFolder):
             )
         return owners_step(self._sale(), present(self._ledger))
 
+    @alone
     def register(self) -> bytes:
         """Register the package, unless it is; return the record's id, 32 bytes.
 
@@ -104,6 +107,7 @@ class Owner(OwnerFolder):
 
     # --- For payment ---
 
+    @alone
     def offer(
         self,
         recipient: str,
@@ -179,11 +183,12 @@ class Owner(OwnerFolder):
                 f"Something else was offered in {self._folder}; begin in another folder."
             )
         if is_new:
-            self.publish(identity, store, progress=part(progress, 0.5, 1.0))
+            self._publish(identity, store, part(progress, 0.5, 1.0))
             self._ledger.exchange.offer(before)
         self._clear()
         return before
 
+    @alone
     def cancel(self) -> None:
         """Take an offer back that nobody accepted, and the bond with it."""
         state = self._sale().state
@@ -193,6 +198,7 @@ class Owner(OwnerFolder):
             raise SaleEndedError("There is no offer that could be cancelled.")
         self._ledger.exchange.cancel(self._offered()[0])
 
+    @alone
     def reveal(self, identity: Identity, *, confirmations: int | None = None) -> None:
         """Reveal the key, once the acceptance is confirmed; it cannot be taken back.
 
@@ -230,6 +236,7 @@ class Owner(OwnerFolder):
             return
         self._ledger.exchange.reveal(self._offered()[0], key)
 
+    @alone
     def collect(self) -> None:
         """Take the payment, and the bond, when the time for complaints is over.
 
@@ -260,6 +267,7 @@ class Owner(OwnerFolder):
 
     # --- Without payment ---
 
+    @alone
     def grant(
         self,
         recipient_key: str,
@@ -293,6 +301,7 @@ class Owner(OwnerFolder):
             self._ledger.registry.grant(self.record.id, note.digest, root)
         return note.digest
 
+    @alone
     def withdraw(self, recipient_key: str) -> None:
         """Note on the ledger that a grant was taken back; what was received cannot be."""
         note = dict(self._state.grants).get(recipient_key)

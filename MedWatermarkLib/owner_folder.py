@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from MedWatermarkLib.alone import alone
 from MedWatermarkLib.exchange_errors import ExchangeError, NotYetError
 from MedWatermarkLib.exchange_state import NAME, OwnerState, make_folder, read_state, write_state
 from MedWatermarkLib.keystream import key_commitment
@@ -46,7 +47,7 @@ class OwnerFolder:
 
     def __init__(self, folder: str | os.PathLike[str], ledger: Ledger) -> None:
         self._folder, self._ledger = Path(folder), ledger
-        self._state = read_state(self._folder, OwnerState, ledger)
+        self._look()
 
     @classmethod
     def begin(
@@ -132,22 +133,14 @@ class OwnerFolder:
         terms = self._state.terms
         return None if terms is None else self._ledger.exchange.sale_id(terms)
 
+    @alone
     def publish(
         self, identity: Identity, store: Store, *, progress: Progress | None = None
     ) -> None:
         """Store what was offered, also again or elsewhere: where a store has lost it."""
-        _, note = self._offered()
-        key = self._key(identity)
-        sale = self._folder / _SALE
-        leaves = self._write(_LEAVES, self._tree().leaves.tobytes())
-        if not sale.exists() or name_of(sale) != note.file:
-            _place(sale, lambda staged: self._encrypt(key, staged, part(progress, 0.0, 0.5)))
-        store.put(leaves)
-        if store.put(sale, progress=part(progress, 0.5, 1.0)) != note.file:
-            raise ExchangeError(f"The file of the sale in {self._folder} is not the one offered.")
-        # Last, so that whoever finds the note finds all.
-        store.put(self._write(_NOTE, note.to_bytes()))
+        self._publish(identity, store, progress)
 
+    @alone
     def adopt(self, sale_id: bytes, store: Store) -> None:
         """Go on with a sale whose folder was lost: all else is on the chain and in the store.
 
@@ -181,6 +174,19 @@ class OwnerFolder:
         self._clear()
 
     # --- Parts ---
+
+    def _publish(self, identity: Identity, store: Store, progress: Progress | None) -> None:
+        _, note = self._offered()
+        key = self._key(identity)
+        sale = self._folder / _SALE
+        leaves = self._write(_LEAVES, self._tree().leaves.tobytes())
+        if not sale.exists() or name_of(sale) != note.file:
+            _place(sale, lambda staged: self._encrypt(key, staged, part(progress, 0.0, 0.5)))
+        store.put(leaves)
+        if store.put(sale, progress=part(progress, 0.5, 1.0)) != note.file:
+            raise ExchangeError(f"The file of the sale in {self._folder} is not the one offered.")
+        # Last, so that whoever finds the note finds all.
+        store.put(self._write(_NOTE, note.to_bytes()))
 
     def _prepare(
         self, wanted: Terms, recipient_key: str, identity: Identity, progress: Progress | None
@@ -234,6 +240,9 @@ class OwnerFolder:
         store.put(self._write(_NOTE, note.to_bytes()))
         self._clear()
         return note
+
+    def _look(self) -> None:
+        self._state = read_state(self._folder, OwnerState, self._ledger)
 
     def _keep(self, state: OwnerState) -> None:
         write_state(self._folder, state)

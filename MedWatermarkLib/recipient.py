@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from MedWatermarkLib.alone import alone
 from MedWatermarkLib.chunks import CHUNK_SIZE
 from MedWatermarkLib.exchange_errors import (
     NotYetError,
@@ -62,6 +63,7 @@ class Recipient(RecipientFolder):
 
     def watch(self) -> NextStep:
         """Look where it stands, and say what can be done and until when."""
+        self._look()
         return recipients_step(self._sale(), self._state.is_checked, present(self._ledger))
 
     def inspect(self) -> Inspection:
@@ -69,6 +71,7 @@ class Recipient(RecipientFolder):
         address, now = self._ledger.account.address, present(self._ledger)
         return inspect_offer(self._ledger, self.sale_id, self.terms, address, now)
 
+    @alone
     def download(
         self,
         identity: Identity,
@@ -115,13 +118,11 @@ class Recipient(RecipientFolder):
         note = self._note()
         self.content(identity)
         self._fetch(store, note.leaves, LEAVES, count * HASH_SIZE)
-        self._leaves()
-        told = part(progress, 0.0, 0.8)
-        self._fetch(store, note.file, SALE, count * CHUNK_SIZE, told)
-        told = part(progress, 0.8, 1.0)
-        check_sale_file(self._folder / SALE, terms.size, terms.cipher_root, told)
+        self._fetch(store, note.file, SALE, count * CHUNK_SIZE, part(progress, 0.0, 0.8))
+        self._check(part(progress, 0.8, 1.0))
         self._keep(replace(self._state, is_checked=True))
 
+    @alone
     def accept(self, price: int, token: str = COIN) -> None:
         """Accept the offer and pay into escrow.
 
@@ -140,6 +141,8 @@ class Recipient(RecipientFolder):
             If something speaks against it by now, or price or token are others.
         SaleEndedError
             If it was cancelled.
+        ExchangeError
+            If what was downloaded is damaged or missing: download again.
         LedgerError
             As `Exchange.accept`.
         """
@@ -155,8 +158,13 @@ class Recipient(RecipientFolder):
             reasons.append("its price is another than you mean to pay")
         if reasons:
             raise OfferRefusedError(reasons)
+        try:
+            self._check()
+        except (OSError, SaleFileError):
+            raise self._incomplete() from None
         self._ledger.exchange.accept(self.terms)
 
+    @alone
     def receive(self, *, progress: Progress | None = None) -> Path | None:
         """Take the cipher off with the revealed key; then settle, or complain with the proof.
 
@@ -202,6 +210,7 @@ class Recipient(RecipientFolder):
             self._try(self._ledger.exchange.settle, SaleState.SETTLED)
         return sealed
 
+    @alone
     def refund(self) -> None:
         """Take the payment back, and the bond, when the key did not come in time.
 
@@ -224,6 +233,11 @@ class Recipient(RecipientFolder):
         self._try(self._ledger.exchange.refund, SaleState.REFUNDED)
 
     # --- Parts ---
+
+    def _check(self, progress: Progress | None = None) -> None:
+        """Check the files against the terms: what a complaint may have to be made from."""
+        self._leaves()
+        check_sale_file(self._folder / SALE, self.terms.size, self.terms.cipher_root, progress)
 
     def _key(self) -> bytes:
         event = next(self._ledger.exchange.events([Revealed], id=self.sale_id), None)

@@ -60,7 +60,7 @@ class RecipientFolder:
 
     def __init__(self, folder: str | os.PathLike[str], ledger: Ledger) -> None:
         self._folder, self._ledger = Path(folder), ledger
-        self._state = read_state(self._folder, RecipientState, ledger)
+        self._look()
 
     @classmethod
     def begin(cls, folder: str | os.PathLike[str], ledger: Ledger, sale_id: bytes) -> Self:
@@ -153,6 +153,9 @@ class RecipientFolder:
 
     def _sale(self) -> Sale:
         return self._ledger.exchange.sale(self.sale_id)
+
+    def _look(self) -> None:
+        self._state = read_state(self._folder, RecipientState, self._ledger)
 
     def _keep(self, state: RecipientState) -> None:
         write_state(self._folder, state)

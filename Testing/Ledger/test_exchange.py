@@ -420,6 +420,34 @@ def test_what_was_damaged_after_paying_is_downloaded_again_and_not_complained_of
     assert sealed.read_bytes() == deal.sealed.read_bytes()
 
 
+@pytest.mark.parametrize("damaged", ["sale", "leaves"])
+def test_what_was_damaged_since_the_download_is_not_paid_for(deal: Deal, damaged: str) -> None:
+    deal.until("downloaded")
+    (deal.place / "recipient" / damaged).unlink()
+    with pytest.raises(ExchangeError, match="download it again"):
+        deal.accept()
+    assert deal.state is SaleState.OFFERED
+    assert deal.recipient.watch().action == "download"
+    deal.download()
+    deal.accept()
+
+
+def test_two_programs_do_not_take_steps_in_one_folder_at_once(deal: Deal) -> None:
+    deal.begin().register()
+    two, shares = (deal.owner, deal.owner), []
+
+    def offer_too(share: float) -> None:
+        shares.append(share)
+        with pytest.raises(ExchangeError, match="Another program is at work"):
+            two[1].grant(deal.reader.recipient, deal.keeper, deal.store)
+
+    deal.offer(progress=offer_too)
+    assert shares
+    # What the one did, the other knows.
+    assert two[1].watch().state is SaleState.OFFERED
+    two[1].cancel()
+
+
 def test_a_recipient_who_lost_its_folder_begins_again(deal: Deal) -> None:
     deal.until("revealed")
     (deal.place / "recipient").rename(deal.place / "lost")
