@@ -13,7 +13,7 @@ from typing import Any
 
 import deals
 import pytest
-from chains import DAY, Chain, open_chain
+from chains import DAY, Chain, deploy_token, open_chain
 from deals import BOND, CONTENT, PRICE, Cheat, Deal, Purse
 
 from MedWatermarkLib.claim import sign
@@ -24,6 +24,7 @@ from MedWatermarkLib.exchange import (
     OfferError,
     OfferRefusedError,
     Owner,
+    Recipient,
     SaleEndedError,
     TooLateError,
     find_grants,
@@ -34,11 +35,11 @@ from MedWatermarkLib.exchange_state import NAME
 from MedWatermarkLib.imageio import read_volume, write_volume
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import MerkleTree
-from MedWatermarkLib.next_step import REVEAL_MARGIN
+from MedWatermarkLib.next_step import REVEAL_MARGIN, owners_step, recipients_step
 from MedWatermarkLib.offer import GREATEST_NOTE, Note, new_salt, sale_key
 from MedWatermarkLib.record import Copy
 from MedWatermarkLib.registry_events import Granted, Registered, Withdrawn
-from MedWatermarkLib.sale import MIN_WINDOW, SaleState, Terms
+from MedWatermarkLib.sale import MIN_WINDOW, Sale, SaleState, Terms
 from MedWatermarkLib.sale_events import Revealed
 from MedWatermarkLib.sale_file import SaleFileError
 from MedWatermarkLib.sealed_package import write_sealed_package
@@ -157,6 +158,22 @@ def test_a_marked_scan_goes_from_hospital_to_recipient(deal: Deal, ct_phantom: V
     assert package.claim == claim
     assert package.leaves.root == deal.record.voxel_root
     assert (read_volume(package.image).voxels == ct_phantom.voxels).all()
+
+
+def test_a_sale_in_a_token_is_paid_only_by_who_means_that_token(deal: Deal) -> None:
+    token = deploy_token(deal.buyer, PRICE)
+    deal.begin().register()
+    deal.offer(token=token.address, bond=0)
+    deal.take_up()
+    deal.download()
+    with pytest.raises(OfferRefusedError, match="price"):
+        deal.accept()
+    for _ in range(2):
+        deal.recipient.accept(PRICE, token.address)
+    deal.reveal()
+    assert deal.recipient.receive() is not None
+    assert token.functions.balanceOf(deal.hospital.address).call() == PRICE
+    assert token.functions.balanceOf(deal.buyer.account.address).call() == 0
 
 
 def test_an_offer_that_nobody_took_is_cancelled(deal: Deal) -> None:
@@ -529,6 +546,23 @@ def test_both_are_warned_before_a_deadline(deal: Deal) -> None:
     assert deal.recipient.watch().is_urgent
     deal.recipient.receive()
     assert {deal.owner.watch().action, deal.recipient.watch().action} == {""}
+
+
+@pytest.mark.parametrize("state", SaleState)
+@pytest.mark.parametrize("now", [0, 10**6 - 1, 10**6, 10**6 + 1, 2**40])
+def test_whatever_stands_there_has_a_sentence_and_a_step_that_can_be_taken(
+    state: SaleState, now: int
+) -> None:
+    sale = Sale(state, 10**6)
+    owners = owners_step(sale, now)
+    assert not owners.action or callable(getattr(Owner, owners.action))
+    for is_checked in (False, True):
+        step = recipients_step(sale, is_checked, now)
+        assert not step.action or callable(getattr(Recipient, step.action))
+        assert step.sentence.endswith(".")
+        assert (step.state, owners.state) == (state, state)
+        # Nobody is hurried who can do nothing.
+        assert step.action or not step.is_urgent
 
 
 # --- Outsiders ---
