@@ -33,6 +33,7 @@ from MedWatermarkLib.exchange import (
 )
 from MedWatermarkLib.exchange_state import NAME
 from MedWatermarkLib.imageio import read_volume, write_volume
+from MedWatermarkLib.journal import Journal
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import MerkleTree
 from MedWatermarkLib.next_step import REVEAL_MARGIN, owners_step, recipients_step
@@ -375,6 +376,26 @@ def test_an_offer_that_broke_off_before_the_chain_goes_on_with_the_same_terms(de
     (deal.place / "owner" / "sale").unlink()  # as if the disk had been cleared meanwhile
     assert deal.offer() == before
     deal.take_up().download(deal.reader, deal.store)
+
+
+def test_steps_that_are_taken_again_on_another_machine_send_nothing(deal: Deal) -> None:
+    deal.until("revealed").recipient.receive()
+    deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)
+    block = deal.buyer.web3.eth.block_number
+    # It has the folders, but nothing of what the accounts sent.
+    journal = Journal(deal.place / "journal")
+    hospital = deal.hospital.ledger
+    deal.hospital = replace(deal.hospital, ledger=hospital.with_account(hospital.account, journal))
+    deal.buyer = deal.buyer.with_account(deal.buyer.account, journal)
+    deal.until("revealed").recipient.receive()
+    deal.owner.collect()
+    deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)
+    assert deal.buyer.web3.eth.block_number == block
+    deal.owner.withdraw(deal.reader.recipient)
+    block = deal.buyer.web3.eth.block_number
+    deal.hospital = replace(deal.hospital, ledger=hospital)
+    deal.owner.withdraw(deal.reader.recipient)
+    assert deal.buyer.web3.eth.block_number == block
 
 
 def test_what_was_begun_is_not_offered_on_other_terms(deal: Deal) -> None:
