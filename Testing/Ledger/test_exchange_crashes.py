@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,14 @@ from deals import BOND, PRICE, Cheat, Purse, make_deal
 from parties import parties, run_killed
 
 from MedWatermarkLib.exchange import Owner
-from MedWatermarkLib.sale import SaleState
+from MedWatermarkLib.journal import Journal
+from MedWatermarkLib.ledger import Ledger
+from MedWatermarkLib.ledger_errors import UnconfirmedError
+from MedWatermarkLib.next_step import REVEAL_MARGIN
+from MedWatermarkLib.refusals import typed_refusal
+from MedWatermarkLib.sale import MIN_WINDOW, SaleState
 from MedWatermarkLib.sale_events import Accepted, Offered
+from MedWatermarkLib.transactions import Transactions
 
 KILLS = 8
 
@@ -61,3 +68,35 @@ def test_an_exchange_ends_the_same_however_often_its_sides_are_killed(
         assert not received.exists()
     left = [path.name for path in deal.place.glob("store/*")]
     assert len([name for name in left if not name.startswith(".")]) >= 3
+
+
+def test_a_reveal_that_was_sent_in_time_is_brought_to_its_end_in_the_last_minutes(
+    chain: Chain, tmp_path: Path
+) -> None:
+    deal, node = make_deal(chain, tmp_path / "deal"), chain.node
+    assert node is not None
+    deal.until("accepted")
+    ledger = deal.hospital.ledger
+    hasty = Transactions(
+        ledger.web3,
+        ledger.account,
+        Journal(tmp_path / "journal"),
+        fee_ceiling=10**12,
+        timeout=1.0,
+        decode=typed_refusal,
+    )
+    deal.hospital = replace(
+        deal.hospital, ledger=Ledger(ledger.web3, ledger.config, ledger.account, hasty)
+    )
+    node.rpc("evm_setAutomine", False)
+    try:
+        with pytest.raises(UnconfirmedError):
+            deal.reveal()
+        # The pools have forgotten it, but somebody may have seen the key.
+        node.rpc("anvil_dropAllTransactions")
+        chain.advance(MIN_WINDOW - REVEAL_MARGIN + 60)
+    finally:
+        node.rpc("evm_setAutomine", True)
+    assert deal.state is SaleState.ACCEPTED
+    deal.reveal()
+    assert deal.state is SaleState.REVEALED
