@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from MedWatermarkLib.download import _lock
 from MedWatermarkLib.exchange_errors import ExchangeError
 from MedWatermarkLib.image_errors import reason_of
+from MedWatermarkLib.lock import lock
 from MedWatermarkLib.output import OutputError
 
 _P = ParamSpec("_P")
@@ -56,8 +56,7 @@ def _locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder} cannot be written to: {reason_of(error)}.") from error
     try:
         try:
-            # The system takes it back when the program ends, however it ends.
-            _lock(descriptor)
+            lock(descriptor)
         except BlockingIOError:
             raise ExchangeError(
                 f"Another program is at work on the exchange in {folder}; wait for it."

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from MedWatermarkLib.image_errors import reason_of
+from MedWatermarkLib.lock import lock
 from MedWatermarkLib.output import OutputError, OutputExistsError
 
 _PIECE_SIZE = 1 << 20
@@ -108,7 +109,7 @@ class Download:
     def _take(self) -> None:
         """Take the part for this process, until it is closed."""
         try:
-            _lock(self._file.fileno())
+            lock(self._file.fileno())
             # It may have been placed, by the process that had it, after it was opened here.
             is_taken = os.fstat(self._file.fileno()).st_ino == self._part.stat().st_ino
         except (BlockingIOError, FileNotFoundError):
@@ -125,19 +126,3 @@ class Download:
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(f"{self._place} cannot be written: {reason_of(error)}.")
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int) -> None:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError from error
-
-else:
-    import fcntl
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
