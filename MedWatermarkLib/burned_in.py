@@ -146,7 +146,7 @@ def _is_lettering(drawn: npt.NDArray[np.bool_]) -> bool:
     low, high = _LETTER_HEIGHTS
     letters = [
         (rows.stop, rows.stop - rows.start)
-        for rows, columns in boxes
+        for rows, columns in filter(None, boxes)
         if low <= rows.stop - rows.start <= high
         and 1 <= columns.stop - columns.start <= 1.5 * (rows.stop - rows.start)
     ]
