@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib import qr
 from MedWatermarkLib.alignment import Alignment, find_alignments
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.decoding import read_message, read_tag
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.sites import (
@@ -26,7 +25,7 @@ from MedWatermarkLib.sites import (
 )
 from MedWatermarkLib.soft import deviation_of, log_ratios, unmarked_share
 from MedWatermarkLib.strength import step_ratio
-from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
+from MedWatermarkLib.tag import TAG_BITS, Tag
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -210,7 +209,7 @@ def _read(view: _View, sync: Sync) -> Extracted:
     for width in TAG_PROJECTIONS:
         received = _received(view, sync, TAG, width, sync.step, TAG_BITS)
         deviation = deviation_of(_shrunk(sync.coherence, received), sync.unmarked)
-        tag, alone, certainty = _read_tag(received.words(deviation, sync.unmarked))
+        tag, alone, certainty = read_tag(received.words(deviation, sync.unmarked))
         if tag is not None:
             break
     else:
@@ -226,61 +225,19 @@ def _read(view: _View, sync: Sync) -> Extracted:
     received = _received(view, sync, MESSAGE, density, sync.step * ratio, 8 * tag.codewords)
     words = received.words(deviation / ratio, unmarked)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
-    tried = np.flatnonzero((symbols >= 8 * tag.codewords) & alone)
-    code = TurboCode(8 * tag.codewords)
-    posteriors = code.decode(np.vstack([words.sum(axis=0, keepdims=True), words[tried]]))
-    messages = [_message(p > 0, tag) for p in posteriors]
-    message = next((m for m in messages if m is not None), None)
-    whole = np.zeros(view.depth, bool)
-    whole[tried] = [m is not None for m in messages[1:]]
-    if message is None:
-        bits = 1 / (1 + np.exp(-np.clip(posteriors[0].astype(np.float64), -30, 30)))
-        confidence = _certainty(posteriors[0])
-    else:
-        right = next(i for i, m in enumerate(messages) if m is not None)
-        bits = (posteriors[right] > 0).astype(np.float64)
-        confidence = _certainty(posteriors[right])
+    read = read_message(words, np.where(alone, symbols, 0), tag)
     return Extracted(
-        message=message,
+        message=read.message,
         tag=tag,
         slices=tuple(
             SliceReading(bool(t), bool(m), float(c))
-            for t, m, c in zip(alone, whole, certainty[1:], strict=True)
+            for t, m, c in zip(alone, read.alone, certainty[1:], strict=True)
         ),
-        confidence=confidence,
-        modules=qr.module_values(qr.version_for(tag.codewords), bits),
+        confidence=read.confidence,
+        modules=read.modules,
         step=sync.step,
         origin=origin,
     )
-
-
-def _read_tag(words: FloatRows) -> tuple[Tag | None, npt.NDArray[np.bool_], FloatArray]:
-    """Return the tag, which slices say it alone, and certainties: of all, then of each slice."""
-    posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
-    tags = [_tag(p > 0) for p in posteriors]
-    certainty = np.array([_certainty(p) for p in posteriors])
-    tag = tags[0]
-    if tag is None:
-        votes = Counter(t for t in tags if t is not None)
-        tag = votes.most_common(1)[0][0] if votes else None
-    alone = np.array([t is not None and t == tag for t in tags[1:]])
-    return tag, alone, certainty
-
-
-def _tag(bits: npt.NDArray[np.bool_]) -> Tag | None:
-    tag = Tag.from_bytes(np.packbits(bits).tobytes())
-    if tag is None or tag.density >= len(MESSAGE_PROJECTIONS):
-        return None
-    return tag if 0 < tag.codewords <= qr.capacity(qr.GREATEST_VERSION) else None
-
-
-def _message(bits: npt.NDArray[np.bool_], tag: Tag) -> bytes | None:
-    """Return the message, if its SHA-256 begins as the tag says: a check of 64 bits."""
-    try:
-        message = qr.from_data_codewords(np.packbits(bits).tobytes())
-    except qr.QRError:
-        return None
-    return message if message_id(message) == tag.message_id else None
 
 
 def _shrunk(coherence: FloatArray, received: _Received) -> FloatArray:
@@ -289,7 +246,3 @@ def _shrunk(coherence: FloatArray, received: _Received) -> FloatArray:
     volume = float((coherence * counts).sum() / max(int(counts.sum()), 1))
     weight = counts / (counts + _VOLUME_WEIGHT)
     return np.asarray(weight * coherence + (1 - weight) * volume)
-
-
-def _certainty(posterior: FloatRows) -> float:
-    return float(np.abs(np.tanh(posterior.astype(np.float64) / 2)).mean())

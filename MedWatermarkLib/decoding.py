@@ -1,0 +1,116 @@
+"""From soft code words to the tag and the message, of all slices together and of each alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib import qr
+from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
+from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+FloatRows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ReadMessage:
+    """What came of the message's code words.
+
+    Attributes
+    ----------
+    message : bytes or None
+    alone : (z,) bool array
+        The slices that say it alone.
+    confidence : float
+        Mean certainty of its bits, 0 to 1.
+    modules : (n, n) float64 array
+        The QR code as it was read: how dark each module is, 0 to 1.
+    """
+
+    message: bytes | None
+    alone: BoolArray
+    confidence: float
+    modules: FloatArray
+
+
+def read_message(words: FloatRows, symbols: npt.NDArray[Any], tag: Tag) -> ReadMessage:
+    """Decode the message that a tag announces.
+
+    Parameters
+    ----------
+    words : (z, length) float32 array
+        Log ratios of each slice's code word.
+    symbols : (z,) array
+        Symbols that each slice has; those with too few are not tried alone.
+    tag : Tag
+        Its eight bytes of the message's hash are the check.
+    """
+    bits = 8 * tag.codewords
+    tried = np.flatnonzero(symbols >= bits)
+    received = np.vstack([words.sum(axis=0, keepdims=True), words[tried]])
+    posteriors = TurboCode(bits).decode(received)
+    messages = [_message(p > 0, tag) for p in posteriors]
+    alone = np.zeros(len(words), bool)
+    alone[tried] = [m is not None for m in messages[1:]]
+    right = next((i for i, m in enumerate(messages) if m is not None), None)
+    best = posteriors[right or 0].astype(np.float64)
+    if right is None:
+        seen = 1 / (1 + np.exp(-np.clip(best, -30, 30)))
+    else:
+        seen = (best > 0).astype(np.float64)
+    return ReadMessage(
+        message=None if right is None else messages[right],
+        alone=alone,
+        confidence=_certainty(best),
+        modules=qr.module_values(qr.version_for(tag.codewords), seen),
+    )
+
+
+def read_tag(words: FloatRows) -> tuple[Tag | None, BoolArray, FloatArray]:
+    """Decode the tag.
+
+    Parameters
+    ----------
+    words : (z, length) float32 array
+        Log ratios of each slice's code word.
+
+    Returns
+    -------
+    The tag or None, which slices say it alone, and certainties: of all, then of each slice.
+    """
+    posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
+    tags = [_tag(p > 0) for p in posteriors]
+    certainty = np.array([_certainty(p) for p in posteriors])
+    tag = tags[0]
+    if tag is None:
+        votes = Counter(t for t in tags if t is not None)
+        tag = votes.most_common(1)[0][0] if votes else None
+    alone = np.array([t is not None and t == tag for t in tags[1:]])
+    return tag, alone, certainty
+
+
+def _tag(bits: npt.NDArray[np.bool_]) -> Tag | None:
+    tag = Tag.from_bytes(np.packbits(bits).tobytes())
+    if tag is None or tag.density >= len(MESSAGE_PROJECTIONS):
+        return None
+    return tag if 0 < tag.codewords <= qr.capacity(qr.GREATEST_VERSION) else None
+
+
+def _message(bits: npt.NDArray[np.bool_], tag: Tag) -> bytes | None:
+    """Return the message, if its SHA-256 begins as the tag says: a check of 64 bits."""
+    try:
+        message = qr.from_data_codewords(np.packbits(bits).tobytes())
+    except qr.QRError:
+        return None
+    return message if message_id(message) == tag.message_id else None
+
+
+def _certainty(posterior: npt.NDArray[Any]) -> float:
+    return float(np.abs(np.tanh(posterior.astype(np.float64) / 2)).mean())
