@@ -11,6 +11,7 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;
+- new files: ``output``, ``scratch``, ``lock``;
 - primitives that the contracts recompute: ``sha256``, ``chunks``, ``merkle``, ``keystream``;
 - where it was altered: ``tiles``, ``tamper``;
 - the ledger: ``signature``, ``record*``, ``sale*``, ``contract*``, ``journal``, ``fees``,

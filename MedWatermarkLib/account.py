@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+
+from MedWatermarkLib.scratch import scratch
 
 KEY_FILE_VERSION = 3
 
@@ -126,10 +127,10 @@ def load_account(path: str | os.PathLike[str], password: str) -> LocalAccount:
 
 def _write_new(place: Path, content: bytes) -> None:
     """Write a file whole or not at all, and never over another."""
-    # mkstemp gives mode 0600.
-    descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+    with scratch(place) as folder:
+        temporary = folder / place.name
+        temporary.touch(mode=0o600)
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -140,8 +141,6 @@ def _write_new(place: Path, content: bytes) -> None:
         except OSError:  # A file system without hard links, such as FAT.
             place.open("xb").close()
             os.replace(temporary, place)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _exists(place: Path) -> KeyFileExistsError:

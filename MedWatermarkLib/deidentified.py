@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from MedWatermarkLib.identity import identity_of_dicom
 from MedWatermarkLib.image_errors import ImageReadError, understanding
 from MedWatermarkLib.imageio import list_series, read_volume, write_volume
 from MedWatermarkLib.output import OutputError
+from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.volume import Volume, image_hash
 
 Progress = Callable[[float], None]
@@ -131,9 +131,9 @@ def deidentified_volume(
         found = _checked_image(volume, source, request)
         yield volume, found
         return
-    with TemporaryDirectory(prefix=".", suffix=".part", dir=output.absolute().parent) as folder:
+    with scratch(output) as folder:
         chosen = [_chosen(source, series)[0]]
-        place = Path(folder) / "scan"
+        place = folder / "scan"
         found = _to_dicom(source, chosen, place, request, lambda share: None, volume)
         copy = _read_quietly(place, None)
         yield replace(copy, identity=volume.identity), found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from MedWatermarkLib.offer import Note
 from MedWatermarkLib.output import OutputError
 from MedWatermarkLib.record import Copy, Record, Struct
 from MedWatermarkLib.sale import Terms
+from MedWatermarkLib.scratch import scratch
 
 #: The file's name in the folder of an exchange.
 NAME = "exchange.json"
@@ -114,20 +114,19 @@ def write_state(folder: Path, state: OwnerState | RecipientState) -> None:
     """
     content: dict[str, Any] = {"format": _FORMAT, "version": VERSION, "side": _side(type(state))}
     content |= {each.name: _plain(getattr(state, each.name)) for each in fields(state)}
-    text = json.dumps(content, indent=1) + "\n"
-    temporary = None
+    text, place = json.dumps(content, indent=1) + "\n", folder / NAME
     try:
-        # Of mode 0600, since it tells who deals with whom.
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{NAME}.")
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / NAME)
+        with scratch(place) as beside:
+            temporary = beside / NAME
+            # It tells who deals with whom.
+            temporary.touch(mode=0o600)
+            with temporary.open("w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, place)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{folder / NAME} cannot be written: {reason_of(error)}.") from error
+        raise OutputError(f"{place} cannot be written: {reason_of(error)}.") from error
 
 
 def read_state(folder: Path, kind: type[_State], ledger: Ledger) -> _State:

@@ -7,7 +7,6 @@ under that name; who it is for, only the one can tell who opens its envelope.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from MedWatermarkLib.progress import Progress
 from MedWatermarkLib.record import Copy, Record
 from MedWatermarkLib.registration import Registration
 from MedWatermarkLib.registry_events import Granted, Withdrawn
+from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.sealing import Identity, SealError, open_envelope
 from MedWatermarkLib.store import Store
 from MedWatermarkLib.store_errors import DamagedDownloadError, NotInStoreError, OversizeError
@@ -109,7 +109,7 @@ def receive_grant(
     place = Path(place)
     for grant in find_grants(ledger, record):
         registration, package = registered_package(ledger, record, grant.package_root)
-        note = None if grant.is_withdrawn or package is None else _note(store, grant, place.parent)
+        note = None if grant.is_withdrawn or package is None else _note(store, grant, place)
         if note is None or package is None:
             continue
         try:
@@ -122,10 +122,10 @@ def receive_grant(
     raise OfferError("No package of this record was granted to your public key, or not any more.")
 
 
-def _note(store: Store, grant: FoundGrant, folder: Path) -> Note | None:
+def _note(store: Store, grant: FoundGrant, place: Path) -> Note | None:
     """Fetch the note of a grant, if there is one in the store."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
-        path = Path(temporary) / "note"
+    with scratch(place) as folder:
+        path = folder / "note"
         try:
             store.get(grant.recipient.hex(), path, limit=GREATEST_NOTE)
             return Note.from_bytes(path.read_bytes())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from MedWatermarkLib.image_errors import (
     ImageWriteError,
     reason_of,
 )
+from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.volume import Volume, VolumeError
 
 __all__ = [
@@ -152,15 +151,12 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], description: str 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """Make a folder next to a path, on the same file system, and remove it in the end."""
-    folder = path.absolute().parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
-        folder.mkdir()
-        yield folder
+        with scratch(path) as folder:
+            yield folder
     except OSError as error:
         reason = reason_of(error) or "the system refused it"
         raise ImageWriteError(f"{path} cannot be written: {reason}.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _format_names() -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from MedWatermarkLib.image_errors import ImageWriteError, reason_of
+from MedWatermarkLib.scratch import scratch
 
 
 class OutputError(ValueError):
@@ -75,13 +75,12 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
         As it was raised within, with the name of the place.
     """
     absolute = [Path(os.path.abspath(place)) for place in places]
-    folders = [place.parent / f".{secrets.token_hex(6)}.part" for place in absolute]
-    staged = [folder / place.name for folder, place in zip(folders, absolute, strict=True)]
+    staged: list[Path] = []
     try:
-        for folder in folders:
-            folder.mkdir(mode=0o700)
-        yield staged
-        _move_all(staged, absolute)
+        with ExitStack() as folders:
+            staged += [folders.enter_context(scratch(place)) / place.name for place in absolute]
+            yield staged
+            _move_all(staged, absolute)
     except (ImageWriteError, OSError) as error:
         if (reason := reason_of(error)) is not None:
             names = " and ".join(map(str, places))
@@ -90,9 +89,6 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
         for temporary, place in zip(staged, places, strict=True):
             message = message.replace(str(temporary), str(place))
         raise ImageWriteError(message) from error
-    finally:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move_all(staged: list[Path], places: list[Path]) -> None:

@@ -19,6 +19,7 @@ from fsspec.callbacks import Callback
 from fsspec.core import url_to_fs
 from fsspec.utils import get_protocol
 
+from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.store_errors import StoreURLError, without_secrets
 
 Tell = Callable[[int], None]
@@ -120,8 +121,8 @@ class LocalFolder(RemoteFolder):
     def write(self, name: str, source: Path, tell: Tell) -> None:
         """Write a file beside its place, and move it there."""
         place = Path(self._path(name))
-        temporary = place.with_name(f".{secrets.token_hex(6)}.part")
-        try:
+        with scratch(place) as folder:
+            temporary = folder / name
             with source.open("rb") as there, temporary.open("xb") as here:
                 while piece := there.read(_PIECE_SIZE):
                     here.write(piece)
@@ -129,8 +130,6 @@ class LocalFolder(RemoteFolder):
                 here.flush()
                 os.fsync(here.fileno())
             os.replace(temporary, place)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 class HTTPFolder(RemoteFolder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from MedWatermarkLib.output import OutputError, check_new, new_files
 from MedWatermarkLib.package import Package, read_package, write_package
 from MedWatermarkLib.package_errors import PackageError
 from MedWatermarkLib.progress import Progress, part
+from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.sealing import Identity, seal, unseal
 
 
@@ -125,8 +125,8 @@ def read_sealed_package(
     except OSError as error:
         raise PackageError(f"{sealed} cannot be read: {error.strerror}.") from error
     try:
-        with source, tempfile.TemporaryDirectory(dir=place.absolute().parent, prefix=".") as folder:
-            plain = Path(folder) / "plain"
+        with source, scratch(place) as folder:
+            plain = folder / "plain"
             with plain.open("wb") as target:
                 unseal(source, target, content, part(progress, 0.0, 0.5))
             return read_package(plain, place, progress=part(progress, 0.5, 1.0))
