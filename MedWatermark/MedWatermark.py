@@ -15,6 +15,7 @@ import SimpleITK as sitk
 import sitkUtils
 import slicer
 import vtk
+from MedWatermarkModule import dependencies
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -185,8 +186,9 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
 
     def onReload(self) -> None:
-        """Reload the library with the module: the next call imports it anew."""
-        for name in [name for name in sys.modules if name.partition(".")[0] == "MedWatermarkLib"]:
+        """Reload the packages with the module: the next call imports them anew."""
+        packages = ("MedWatermarkLib", "MedWatermarkModule")
+        for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
@@ -450,23 +452,9 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         """
         Install the Python packages that the library needs and Slicer does not bring, after asking.
 
-        :raises RuntimeError: if the user declines.
+        :raises MissingPackagesError: if the user declines.
         """
-        if _isLibraryImportable():
-            return
-        requirements = Path(__file__).parent / "Resources" / "requirements.txt"
-        try:
-            import slicer.packaging
-        except ModuleNotFoundError:  # Slicer 5.10 and earlier
-            question = _("MedWatermark needs Python packages. Download and install them now?")
-            if not slicer.util.confirmOkCancelDisplay(question):
-                raise RuntimeError(_("MedWatermark works only with these packages.")) from None
-            slicer.util.pip_install(["-r", str(requirements)])
-        else:
-            slicer.packaging.pip_ensure(
-                slicer.packaging.load_requirements(requirements), requester=self.moduleName
-            )
-        importlib.invalidate_caches()
+        dependencies.ensure(self.moduleName)
 
     def loadAccount(self, keyFile, password: str):
         """
@@ -655,16 +643,6 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
             hierarchy.GetItemByDataNode(node),
             hierarchy.GetItemParent(hierarchy.GetItemByDataNode(likeNode)),
         )
-
-
-def _isLibraryImportable() -> bool:
-    try:
-        import MedWatermarkLib.scan  # noqa: F401
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "MedWatermarkLib":
-            raise
-        return False
-    return True
 
 
 def _checkInput(node) -> None:

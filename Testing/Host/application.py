@@ -78,6 +78,12 @@ def _make_application():
         def settings(self):
             return qt.QSettings()
 
+        @property
+        def cachePath(self):
+            path = Path(folder.name) / "SlicerIO"
+            path.mkdir(exist_ok=True)
+            return str(path)
+
         userSettings = settings
 
     app = qSlicerApplication()
@@ -192,6 +198,9 @@ def load_module(path):
     import slicer
 
     module = ScriptedLoadableModule(path)
+    folder = str(Path(path).parent)
+    if folder not in sys.path:  # as Base/QTGUI/qSlicerScriptedLoadableModuleFactory.cxx has it
+        sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(module.name, path)
     sys.modules[module.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[module.name])

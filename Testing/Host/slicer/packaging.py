@@ -34,19 +34,28 @@ def pip_check(req):
     )
 
 
-def pip_ensure(requirements, requester=None, prompt_install=True, **ignored):
+def pip_ensure(
+    requirements,
+    constraints=None,
+    prompt_install=True,
+    requester=None,
+    skip_in_testing=True,
+    **ignored,
+):
     """Install what is missing, after asking."""
     missing = [str(req) for req in requirements if not pip_check(req)]
-    if not missing or slicer.app.testingEnabled():
+    if not missing or (skip_in_testing and slicer.app.testingEnabled()):
         return
     if prompt_install and not slicer.util.confirmOkCancelDisplay(
         f"{requester} needs these Python packages: {', '.join(missing)}. Install them?"
     ):
-        raise RuntimeError("User declined installation of required packages")
-    pip_install(missing)
+        raise RuntimeError("User declined package installation")
+    pip_install(missing, constraints)
 
 
-def pip_install(requirements, **ignored):
-    if isinstance(requirements, str):
-        requirements = requirements.split()
-    subprocess.run([sys.executable, "-m", "pip", "install", *requirements], check=True)
+def pip_install(requirements, constraints=None, **ignored):
+    """Runs pip as this Python runs, with or without the folder of its own packages."""
+    arguments = requirements.split() if isinstance(requirements, str) else [*requirements]
+    arguments += ["-c", str(constraints)] if constraints else []
+    flags = ["-S"] if sys.flags.no_site else []
+    subprocess.run([sys.executable, *flags, "-m", "pip", "install", *arguments], check=True)

@@ -1,0 +1,1 @@
+"""The parts of the Slicer module MedWatermark, one noun in each file."""
