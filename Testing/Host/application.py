@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def start():
+def start(main_window=True):
     """Make ``import slicer``, ``qt``, ``ctk`` and ``sitkUtils`` give what they give in Slicer."""
     if "slicer" in sys.modules and hasattr(sys.modules["slicer"], "app"):
         return sys.modules["slicer"].app
@@ -25,7 +25,7 @@ def start():
     slicer.modules = sys.modules["slicer.modules"] = types.ModuleType("slicer.modules")
     slicer.moduleNames = types.SimpleNamespace()
 
-    slicer.app = _make_application()
+    slicer.app = _make_application(main_window)
     slicer.mrmlScene = slicer.app.mrmlScene()
     import dicom_database
     import mrml_widgets
@@ -37,7 +37,7 @@ def start():
     return slicer.app
 
 
-def _make_application():
+def _make_application(main_window):
     import qt
     import slicer
     from PySide6 import QtCore
@@ -62,6 +62,9 @@ def _make_application():
             self.applicationName = "Slicer"
             self._settings_folder = folder
             self._testing = False
+            self._options = types.SimpleNamespace(
+                noMainWindow=not main_window, runPythonAndExit=False
+            )
             self._module_manager = ModuleManager()
             self._scene = _make_scene(slicer)
             self._subject_hierarchy = _SubjectHierarchyPlugins(slicer, self._scene)
@@ -75,6 +78,13 @@ def _make_application():
         def testingEnabled(self):
             return self._testing
 
+        def set_testing(self, enabled):
+            """Whether ``--testing`` was given."""
+            self._testing = enabled
+
+        def commandOptions(self):
+            return self._options
+
         def settings(self):
             return qt.QSettings()
 
@@ -87,8 +97,9 @@ def _make_application():
         userSettings = settings
 
     app = qSlicerApplication()
-    app.main_window = qt.QMainWindow()
-    app.main_window.objectName = "qSlicerMainWindow"
+    if main_window:
+        app.main_window = qt.QMainWindow()
+        app.main_window.objectName = "qSlicerMainWindow"
     return app
 
 

@@ -118,7 +118,7 @@ def test_in_testing_mode_nothing_is_asked_and_nothing_installed(run, wheels):
     write_wheel(wheels, "cbor2", "5.0")
     run(
         """
-slicer.app._testing = True
+slicer.app.set_testing(True)
 try:
     dependencies.ensure()
     raise SystemExit("nothing was said")
