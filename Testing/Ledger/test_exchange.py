@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +11,7 @@ from typing import Any
 import deals
 import pytest
 from chains import DAY, Chain, deploy_token, open_chain
-from deals import BOND, CONTENT, PRICE, Cheat, Deal, Purse
+from deals import BOND, PRICE, Cheat, Deal, Purse
 
 from MedWatermarkLib.claim import sign
 from MedWatermarkLib.exchange import (
@@ -37,18 +34,16 @@ from MedWatermarkLib.journal import Journal
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import MerkleTree
 from MedWatermarkLib.next_step import REVEAL_MARGIN, owners_step, recipients_step
-from MedWatermarkLib.offer import GREATEST_NOTE, Note, new_salt, sale_key
+from MedWatermarkLib.offer import GREATEST_NOTE, Note
 from MedWatermarkLib.record import Copy
 from MedWatermarkLib.registry_events import Granted, Registered, Withdrawn
 from MedWatermarkLib.sale import MIN_WINDOW, Sale, SaleState, Terms
-from MedWatermarkLib.sale_events import Revealed
 from MedWatermarkLib.sale_file import SaleFileError
 from MedWatermarkLib.sealed_package import write_sealed_package
 from MedWatermarkLib.sealing import (
     CommitmentError,
     Identity,
     WrongIdentityError,
-    unseal,
 )
 from MedWatermarkLib.store_errors import DamagedDownloadError, NotInStoreError, StoreError
 from MedWatermarkLib.volume import Volume, image_hash
@@ -584,93 +579,6 @@ def test_whatever_stands_there_has_a_sentence_and_a_step_that_can_be_taken(
         assert (step.state, owners.state) == (state, state)
         # Nobody is hurried who can do nothing.
         assert step.action or not step.is_urgent
-
-
-# --- Outsiders ---
-
-_CHARACTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-
-
-def _identity(secret: bytes) -> Identity:
-    """Return the age identity of 32 bytes (Bech32, BIP 173)."""
-    bits = int.from_bytes(secret) << 4
-    values = [bits >> shift & 31 for shift in range(255, -1, -5)]
-    prefix = "age-secret-key-"
-    expanded = [ord(each) >> 5 for each in prefix] + [0] + [ord(each) & 31 for each in prefix]
-    check = 1
-    for value in [*expanded, *values, *[0] * 6]:
-        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
-        for index, word in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            check ^= word if top >> index & 1 else 0
-    check ^= 1
-    values += [check >> shift & 31 for shift in range(25, -1, -5)]
-    return Identity((prefix + "1" + "".join(_CHARACTERS[value] for value in values)).upper())
-
-
-def _calldata(deal: Deal, first: int) -> bytes:
-    """Return all that anyone sent since a block."""
-    eth = deal.buyer.web3.eth
-    return b"".join(
-        bytes(transaction.get("input", transaction.get("data", b"")))
-        for number in range(first, eth.block_number + 1)
-        for transaction in eth.get_block(number, full_transactions=True)["transactions"]
-    )
-
-
-@pytest.mark.parametrize("kind", [Owner, Cheat])
-def test_an_outsider_opens_nothing_with_all_that_was_published(
-    make_deal: Callable[..., Deal], kind: type[Owner]
-) -> None:
-    deal = make_deal(kind)
-    first = deal.buyer.web3.eth.block_number + 1
-    deal.until("revealed")
-    deal.recipient.receive()
-    sent = _calldata(deal, first)
-    stored = [path.read_bytes() for path in (deal.place / "store").iterdir()]
-    (event,) = deal.buyer.exchange.events([Revealed], id=deal.recipient.sale_id)
-    assert isinstance(event, Revealed)
-    assert event.key in sent
-    words = {sent[start : start + 32] for start in range(4, len(sent) - 31)}
-    note = next(Note.from_bytes(each) for each in stored if each.startswith(b"{"))
-    words |= {note.salt, *(each[:32] for each in stored)}
-    # With the key the sealed package lies open to all; and it stays sealed.
-    sealed, envelope = deal.sealed.read_bytes(), note.envelope
-    for word in words:
-        for closed in (sealed, envelope):
-            with pytest.raises(WrongIdentityError):
-                unseal(io.BytesIO(closed), io.BytesIO(), _identity(word))
-
-
-def test_the_key_of_a_sale_and_the_identities_are_in_no_file_before_they_should(
-    deal: Deal, caplog: pytest.LogCaptureFixture
-) -> None:
-    first = deal.buyer.web3.eth.block_number + 1
-    caplog.set_level(logging.DEBUG)
-    deal.until("accepted")
-    note = deal.owner._state.note
-    assert note is not None
-    key = sale_key(deal.keeper, note.salt)
-    written = b"".join(path.read_bytes() for path in deal.files())
-    written += _calldata(deal, first) + caplog.text.encode()
-    written += repr((deal.owner._state, deal.recipient._state)).encode()
-    for identity in (deal.content, deal.keeper, deal.reader):
-        assert identity.text.encode() not in written.upper()
-    for form in (key, key.hex().encode(), base64.b64encode(key)):
-        assert form not in written
-    assert CONTENT[:32] not in written
-    deal.reveal()
-    assert key in _calldata(deal, first)
-
-
-def test_a_salt_gives_each_owner_another_key_and_each_sale_too() -> None:
-    one, other = Identity.generate(), Identity.generate()
-    assert sale_key(one, bytes(32)) != sale_key(other, bytes(32))
-    assert sale_key(one, bytes(32)) != sale_key(one, new_salt())
-
-
-def test_the_bech32_of_these_tests_is_that_of_age() -> None:
-    text = "AGE-SECRET-KEY-1QQQSYQCYQ5RQWZQFPG9SCRGWPUGPZYSNZS23V9CCRYDPK8QARC0SWRYDWG"
-    assert _identity(bytes(range(32))).text == text
 
 
 # --- Notes ---
