@@ -51,10 +51,11 @@ class Deal:
     signature: bytes
     kind: type[Owner] = Owner
     copy: Copy | None = None
+    url: str = ""
 
     @property
     def store(self) -> Store:
-        return Store(self.place / "store")
+        return Store(self.url or self.place / "store")
 
     @property
     def sealed(self) -> Path:
@@ -132,11 +133,13 @@ class Deal:
         return [path for path in kept if path.name not in ("sealed.age", "package.age")]
 
 
-def make_deal(chain: Chain, place: Path, kind: type[Owner] = Owner) -> Deal:
+def make_deal(
+    chain: Chain, place: Path, kind: type[Owner] = Owner, plain_content: bytes = CONTENT
+) -> Deal:
     """Have two come together over a package that is sealed and signed for, in an empty folder."""
     (place / "store").mkdir(parents=True)
     content = Identity.generate()
-    (place / "plain").write_bytes(CONTENT)
+    (place / "plain").write_bytes(plain_content)
     with (place / "plain").open("rb") as plain, (place / "package.age").open("w+b") as sealed:
         seal(plain, sealed, content.recipient)
         sealed.seek(0)
