@@ -48,6 +48,15 @@ def ensure(requester: str = "MedWatermark") -> None:
         ).format(requester=requester, count=len(missing))
         if slicer.util.confirmOkCancelDisplay(question, detailedText="\n".join(missing)):
             install(requester)
+    require(requester)
+
+
+def require(requester: str = "MedWatermark") -> None:
+    """
+    Check that what the library needs is there; ask nothing and install nothing.
+
+    :raises MissingPackagesError: if packages are missing, or were replaced since Slicer started.
+    """
     if missing := missingPackages():
         raise MissingPackagesError(
             _(

@@ -22,6 +22,8 @@ def host():
         # libxkbcommon0 libfontconfig1 libglib2.0-0 libdbus-1-3).
         pytest.skip(f"the host that stands in for Slicer does not start: {missing}")
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    # Kernels that were compiled once stay beside their sources: the host's cache goes with it.
+    os.environ.setdefault("NUMBA_CACHE_DIR", "")
     sys.path.insert(0, str(HOST))
     import application
 
