@@ -1,55 +1,88 @@
 """The host against what a running Slicer said of its classes."""
 
-import ast
 import importlib
 import inspect
 import json
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
-API = REPOSITORY.parent / "shared" / "slicer-host" / "api.json"
+
+@pytest.fixture(scope="module")
+def names(host):
+    """The module that knows what is used."""
+    return importlib.import_module("names")
 
 
 @pytest.fixture(scope="module")
-def api(host):
-    if not API.is_file():
-        pytest.skip(f"what a real Slicer says of its classes is not at {API}")
-    return json.loads(API.read_text())
+def said(names):
+    """What a running Slicer has: its names."""
+    return json.loads(names.KEPT.read_text())
 
 
-def names_after(*prefix):
-    """What the module takes from such a name: ("slicer", "util") gives its functions."""
-    names = set()
-    for node in ast.walk(ast.parse(MODULE_FILE.read_text())):
-        chain = []
-        while isinstance(node, ast.Attribute):
-            chain.insert(0, node.attr)
-            node = node.value
-        if isinstance(node, ast.Name):
-            chain.insert(0, node.id)
-            if tuple(chain[: len(prefix)]) == prefix and len(chain) > len(prefix):
-                names.add(chain[len(prefix)])
-    return names
+def exists(said, name):
+    """Whether Slicer has what a dotted name leads to."""
+    import slicer
+
+    root, *rest = name.split(".")
+    if root in ("qt", "ctk"):
+        kind, *member = rest
+        known = said["names"].get(kind, []) + said["properties"].get(kind, [])
+        return kind in said["names"] and all(each in known for each in member)
+    namespace = ".".join([root, rest[0]])
+    if namespace in said:
+        return rest[1] in said[namespace]
+    if namespace == "slicer.ScriptedLoadableModule":
+        return rest[1] in said["ScriptedLoadableModule"]
+    # The rest is slicer-core's, Slicer's own MRML; or a file of the host that names its source.
+    try:
+        place = importlib.import_module(namespace)
+    except ModuleNotFoundError:
+        place = getattr(slicer, rest[0], None)
+    for each in rest[1:]:
+        place = getattr(place, each, None)
+    return place is not None
 
 
-def test_functions_that_the_module_takes_from_slicer_util_exist_there(api):
-    classes = {"VTKObservationMixin", "WaitCursor"}
-    assert names_after("slicer", "util") - classes <= set(api["slicer.util"])
+# Slicer has these, but they were not read off the running one.
+CLASSES_OF_UTIL = {"slicer.util.VTKObservationMixin", "slicer.util.WaitCursor"}
+VALUES_OF_QT = ("qt.QColor", "qt.Qt.")
 
 
-def test_functions_that_the_module_takes_from_slicer_packaging_exist_there(api):
-    assert names_after("slicer", "packaging") <= set(api["slicer.packaging"])
+def test_the_list_names_what_the_module_uses_and_nothing_else(names):
+    _text, mark, listed = names.README.read_text().partition(names.MARK)
+    assert mark
+    assert listed.strip() == names.listed(), "run python Testing/Host/names.py"
 
 
-@pytest.mark.parametrize("widget", ["QInputDialog", "QPixmap", "QImage"])
-def test_enumerators_and_functions_of_qt_classes_exist_there(api, widget):
-    assert names_after("qt", widget) <= set(api["widgets"][widget]["python"])
+def test_everything_that_the_module_uses_exists_in_slicer(names, said, module):
+    missing = {
+        name
+        for name in names.uses() - CLASSES_OF_UTIL
+        if not name.startswith(VALUES_OF_QT) and not exists(said, name)
+    }
+    assert not missing
 
 
-def test_the_hosts_own_widgets_have_nothing_that_slicers_lack(host, api):
+def test_what_the_module_does_with_its_widgets_their_classes_in_slicer_can(names, said):
+    used = names.widget_uses()
+    assert used
+    of_every_object = {"connect", "disconnect", "setProperty", "property"}
+    for kind, name in used:
+        known = {*said["names"][kind], *said["properties"][kind], *of_every_object}
+        known |= {*said["names"]["QWidget"], *said["properties"]["QWidget"]}
+        assert name in known, f"{kind}.{name}"
+
+
+def test_a_name_that_slicer_lacks_is_found(said, host):
+    assert exists(said, "slicer.util.loadUI")
+    assert exists(said, "slicer.vtkMRMLScalarVolumeNode")
+    for name in ("slicer.util.loadUi", "slicer.app.cachePaths", "qt.QLabel.setTexts", "ctk.ctkX"):
+        assert not exists(said, name)
+    for name in ("slicer.vtkMRMLScalarVolumeNodes", "slicer.mrmlScene.AddNewNodeByClasses"):
+        assert not exists(said, name)
+
+
+def test_the_hosts_own_widgets_have_nothing_that_slicers_lack(host, said):
     import ctk
     import mrml_widgets
     import qt
@@ -58,8 +91,6 @@ def test_the_hosts_own_widgets_have_nothing_that_slicers_lack(host, api):
         for name, widget in inspect.getmembers(place, inspect.isclass):
             if not name.startswith(("ctk", "qMRML")):
                 continue
-            known = api["widgets"][name]
-            slots = {slot.partition("(")[0] for slot in known["slots"]}
             own = {
                 each
                 for each, value in vars(widget).items()
@@ -67,15 +98,15 @@ def test_the_hosts_own_widgets_have_nothing_that_slicers_lack(host, api):
             }
             # Qt calls these; a script does not.
             own -= {"staticMetaObject", "paintEvent", "sizeHint", "minimumSizeHint"}
-            assert own <= slots | set(known["python"]) | set(known["properties"]), name
+            assert own <= {*said["names"][name], *said["properties"][name]}, name
 
 
-def test_properties_in_slicer_are_attributes_in_the_host(host, api):
+def test_properties_in_slicer_are_attributes_in_the_host(host, said):
     import qt
 
     for name in ("QLabel", "QPushButton", "QPlainTextEdit", "QLineEdit", "QCheckBox"):
         widget = getattr(qt, name)()
-        for attribute in api["widgets"][name]["properties"]:
+        for attribute in said["properties"][name]:
             assert not callable(getattr(widget, attribute)), f"{name}.{attribute}"
 
 
@@ -88,9 +119,9 @@ def test_methods_in_slicer_are_calls_in_the_host(host):
     assert callable(qt.QInputDialog().textValue)
 
 
-def test_the_base_classes_have_only_methods_that_slicers_have(host, api):
+def test_the_base_classes_have_only_methods_that_slicers_have(host, said):
     base = importlib.import_module("slicer.ScriptedLoadableModule")
     for name in base.__all__:
         own = {each for each in vars(getattr(base, name)) if not each.startswith("__")}
         own = {each for each in own if callable(getattr(getattr(base, name), each))}
-        assert own <= set(api["ScriptedLoadableModule"][name]), name
+        assert own <= set(said["ScriptedLoadableModule"][name]), name
