@@ -1,24 +1,27 @@
 """Owner and recipient as processes that are killed at anything they do, and started again.
 
-A child does all that its side can do now, from the first step on, as a program does that does not
-know how far it came. Its fuse kills it (SIGKILL) before the n-th thing that leaves a trace: a file
-written, moved or removed, or a request to the node.
+A child does all that its side can do in a turn, from the first step on, as a program does that does
+not know how far it came. Its fuse kills it (SIGKILL) before the n-th thing that leaves a trace: a
+file written, moved or removed, a request to the node, or the next piece of something long, such as
+an upload or a download.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deals import PRICE, Cheat, Deal
+from deals import BOND, PRICE, Cheat, Deal
 from eth_account import Account
 
-from MedWatermarkLib.exchange import Owner, Recipient, find_offers
+from MedWatermarkLib.exchange import Owner, Recipient, find_offers, receive_grant
 from MedWatermarkLib.journal import Journal
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.ledger_config import LedgerConfig
@@ -27,10 +30,11 @@ from MedWatermarkLib.sale import MIN_WINDOW, SaleState
 from MedWatermarkLib.sealing import Identity
 from MedWatermarkLib.store import Store
 
-SIDES = ("owner", "recipient")
-_TRACES = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "http.client.send"})
-# Nearly as many as there are in the longest way from a start to the next wait.
-_LONGEST_FUSE = 120
+_TRACES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir"})
+# Turns have from 20 to 180 traces, the fewer the more of them were left by those killed before.
+_LEAST_FUSE, _LONGEST_FUSE = 4, 128
+
+Burn = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -71,44 +75,40 @@ def parties(deal: Deal) -> tuple[Party, Party]:
     return owner, replace(owner, side="recipient", account=account, identity=identity)
 
 
-def run_killed(party: Party, kills: int, chance: random.Random) -> int:
-    """Have a side do what it can, killed so many times at random; return how often it was.
+def run_killed(party: Party, act: str, kills: int, chance: random.Random) -> int:
+    """Have a side take a turn, killed so many times at random; return how often it was.
 
     The last child is left alone.
     """
-    killed = 0
-    for _ in range(kills):
-        code = _run(party, chance.randint(1, _LONGEST_FUSE))
-        assert code in (0, -signal.SIGKILL), f"the {party.side} failed"
-        killed += code != 0
-    assert _run(party, None) == 0, f"the {party.side} failed in the end"
+    bounds = math.log(_LEAST_FUSE), math.log(_LONGEST_FUSE)
+    fuses = [round(math.exp(chance.uniform(*bounds))) for _ in range(kills)]
+    killed = sum(run(party, act, fuse) for fuse in fuses)
+    run(party, act, None)
     return killed
 
 
-def _run(party: Party, fuse: int | None) -> int | None:
+def run(party: Party, act: str, fuse: int | None) -> bool:
+    """Have a side take a turn in a process; tell whether its fuse killed it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["MedWatermarkLib.exchange"])
-    child = context.Process(target=_act, args=(party, fuse), daemon=True)
+    child = context.Process(target=_act, args=(party, act, fuse), daemon=True)
     child.start()
     child.join(60)
-    assert not child.is_alive(), f"the {party.side} hangs"
-    return child.exitcode
+    assert not child.is_alive(), f"the {party.side} hangs as it is to {act}"
+    allowed = (0,) if fuse is None else (0, -signal.SIGKILL)
+    assert child.exitcode in allowed, f"the {party.side} failed to {act} (fuse {fuse})"
+    return child.exitcode != 0
 
 
-def _act(party: Party, fuse: int | None) -> None:
+def _act(party: Party, act: str, fuse: int | None) -> None:
     account = Account.from_key(party.account)
     journal = Journal(party.folder / f"journal-{party.side}")
     ledger = Ledger.connect(party.config, account, journal)
-    if fuse is not None:
-        _light(fuse)
-    identity, store = Identity(party.identity), Store(party.folder / "store")
-    if party.side == "owner":
-        _act_as_owner(party, ledger, identity, store)
-    else:
-        _act_as_recipient(party, ledger, identity, store)
+    burn = _light(fuse)
+    _ACTS[act](party, ledger, Identity(party.identity), Store(party.folder / "store"), burn)
 
 
-def _act_as_owner(party: Party, ledger: Ledger, identity: Identity, store: Store) -> None:
+def _owner(party: Party, ledger: Ledger) -> Owner:
     owner = (Cheat if party.is_cheat else Owner).begin(
         party.folder / "owner",
         ledger,
@@ -119,15 +119,21 @@ def _act_as_owner(party: Party, ledger: Ledger, identity: Identity, store: Store
         party.keeper_key,
     )
     owner.register()
+    return owner
+
+
+def _sell(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    owner = _owner(party, ledger)
     owner.offer(
         party.reader,
         party.reader_key,
         identity,
         store,
         price=PRICE,
-        bond=PRICE // 10,
+        bond=BOND,
         reveal_window=MIN_WINDOW,
         complaint_window=MIN_WINDOW,
+        progress=lambda share: burn(),
     )
     if owner.watch().action == "reveal":
         owner.reveal(identity)
@@ -135,27 +141,78 @@ def _act_as_owner(party: Party, ledger: Ledger, identity: Identity, store: Store
         owner.collect()
 
 
-def _act_as_recipient(party: Party, ledger: Ledger, identity: Identity, store: Store) -> None:
-    (found,) = find_offers(ledger, ledger.account.address)
-    recipient = Recipient.begin(party.folder / "recipient", ledger, found.id)
-    recipient.download(identity, store)
-    recipient.accept(PRICE)
+def _cancel(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    _owner(party, ledger).cancel()
+
+
+def _buy(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    recipient = _recipient(party, ledger)
+    recipient.download(identity, store, progress=lambda share: burn())
+    if recipient.watch().action == "accept":
+        recipient.accept(PRICE)
     if recipient.watch().state in (SaleState.REVEALED, SaleState.SETTLED):
-        recipient.receive()
+        recipient.receive(progress=lambda share: burn())
 
 
-def _light(fuse: int) -> None:
-    left = fuse
+def _reclaim(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    _recipient(party, ledger).refund()
 
-    def burn(event: str, arguments: tuple[object, ...]) -> None:
+
+def _recipient(party: Party, ledger: Ledger) -> Recipient:
+    (found,) = find_offers(ledger, ledger.account.address)
+    return Recipient.begin(party.folder / "recipient", ledger, found.id)
+
+
+def _grant(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    owner = _owner(party, ledger)
+    owner.grant(party.reader_key, identity, store, progress=lambda share: burn())
+
+
+def _withdraw(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    _owner(party, ledger).withdraw(party.reader_key)
+
+
+def _take(party: Party, ledger: Ledger, identity: Identity, store: Store, burn: Burn) -> None:
+    folder = party.folder / "recipient"
+    folder.mkdir(exist_ok=True)
+    place, id = folder / "sealed.age", party.record.id
+    receive_grant(ledger, id, identity, store, place, progress=lambda share: burn())
+
+
+_ACTS = {
+    "sell": _sell,
+    "cancel": _cancel,
+    "buy": _buy,
+    "reclaim": _reclaim,
+    "grant": _grant,
+    "withdraw": _withdraw,
+    "take": _take,
+}
+
+
+def _light(fuse: int | None) -> Burn:
+    """Have each trace burn a piece of the fuse, and return what does so too."""
+    left = fuse or 0
+
+    def burn() -> None:
         nonlocal left
-        if event not in _TRACES or (event == "open" and not _writes(arguments)):
-            return
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(burn)
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open":
+            is_trace = _writes(arguments)
+        elif event == "http.client.send":
+            is_trace = b'"method"' in bytes(arguments[1])  # type: ignore[call-overload]
+        else:
+            is_trace = event in _TRACES
+        if is_trace:
+            burn()
+
+    if fuse is not None:
+        sys.addaudithook(hear)
+    return burn
 
 
 def _writes(arguments: tuple[object, ...]) -> bool:
