@@ -2,8 +2,8 @@
 
 One noun, one file; each imports only what stands before it here, and nothing imports Slicer or Qt:
 
-- scans: ``volume``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``, ``slice_grid``,
-  ``identity``;
+- scans: ``volume``, ``stamp``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``,
+  ``slice_grid``, ``identity``;
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
 - the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
@@ -19,6 +19,7 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - packages: ``package``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
 - ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated;
 - ``verify``: every check on a scan that was received;
+- many scans: ``worklist``, ``plan``, ``results``, ``batch*``, ``workers``;
 - the command line: ``cli`` and what it shows.
 """
 

@@ -106,7 +106,7 @@ def deidentify(
 
 @contextmanager
 def deidentified_volume(
-    volume: Volume, source: Path, output: Path, request: Request, series: str | None
+    volume: Volume, source: Path | Series, output: Path, request: Request, series: str | None
 ) -> Iterator[tuple[Volume, Deidentified]]:
     """Give a scan with a de-identified source, to be written while the context lasts.
 
@@ -114,7 +114,7 @@ def deidentified_volume(
     ----------
     volume : Volume
         As it was read from `source`.
-    source : pathlib.Path
+    source : pathlib.Path or Series
     output : pathlib.Path
         Where it will be written: its name is checked, and the copy lies beside it meanwhile.
     request : Request
@@ -127,7 +127,7 @@ def deidentified_volume(
     found : Deidentified
     """
     check_name(output, volume.identity)
-    if volume.source is None:
+    if volume.source is None and isinstance(source, Path):
         found = _checked_image(volume, source, request)
         yield volume, found
         return
@@ -139,7 +139,9 @@ def deidentified_volume(
         yield replace(copy, identity=volume.identity), found
 
 
-def _chosen(source: Path, series: str | None) -> list[Series]:
+def _chosen(source: Path | Series, series: str | None) -> list[Series]:
+    if isinstance(source, Series):
+        return [source]
     found = list_series(source)
     if not found:
         raise ImageReadError(f"{source} holds no DICOM images of a scan.")
@@ -188,7 +190,7 @@ def _to_image(source: Path, series: Series, output: Path, request: Request) -> D
 
 
 def _to_dicom(
-    source: Path,
+    source: Path | Series,
     chosen: list[Series],
     output: Path,
     request: Request,
@@ -200,7 +202,7 @@ def _to_dicom(
     headers = [_headers(series) for series in chosen]
     for one in headers:
         _check_headers(source, one, request)
-        with understanding(source):
+        with understanding(chosen[0].paths[0]):
             identity = identity_of_dicom(one[0])
         check_name(output, identity)
     deidentifier = Deidentifier(request.options, request.key)
@@ -211,7 +213,7 @@ def _to_dicom(
     if output.suffix != ".dcm":
         output.mkdir(exist_ok=True)
     for number, (series, header) in enumerate(zip(chosen, headers, strict=True)):
-        volume = known or _volume_of(source, series)
+        volume = known or _volume_of(series)
         warning = None
         if volume is not None:
             _check_lettering(volume, source, request)
@@ -231,8 +233,10 @@ def _headers(series: Series) -> list[Any]:
         return [read_instance(path, stop_before_pixels=True) for path in series.paths]
 
 
-def _left_out(source: Path, chosen: list[Series]) -> list[str]:
+def _left_out(source: Path | Series, chosen: list[Series]) -> list[str]:
     """Say how many DICOM files of the folder are not written."""
+    if isinstance(source, Series):
+        return []
     taken = {path for series in chosen for path in series.paths}
     files = [] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
     left = sum(path not in taken and is_dicom(path) for path in files)
@@ -244,14 +248,14 @@ def _left_out(source: Path, chosen: list[Series]) -> list[str]:
     ]
 
 
-def _check_headers(source: Path, headers: list[Any], request: Request) -> None:
+def _check_headers(source: Path | Series, headers: list[Any], request: Request) -> None:
     with discreet_pydicom(), understanding(source):
         reasons = dict.fromkeys(reason for one in headers for reason in header_reasons(one))
     if reasons and not request.pixels_checked:
         raise BurnedInIdentityError(str(source), reasons)
 
 
-def _check_lettering(volume: Volume, source: Path, request: Request) -> None:
+def _check_lettering(volume: Volume, source: Path | Series, request: Request) -> None:
     if request.pixels_checked:
         return
     lettered = [number for number, one in enumerate(volume.voxels, 1) if looks_lettered(one)]
@@ -261,10 +265,10 @@ def _check_lettering(volume: Volume, source: Path, request: Request) -> None:
         raise BurnedInIdentityError(str(source), [reason])
 
 
-def _volume_of(source: Path, series: Series) -> Volume | None:
+def _volume_of(series: Series) -> Volume | None:
     """Read a series as a volume; None if it is none, such as pictures in colour."""
     try:
-        return read_volume(source, series.uid or None)
+        return read_volume(series)
     except ImageReadError:
         return None
 

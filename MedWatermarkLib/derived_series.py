@@ -14,7 +14,7 @@ from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import FileMetaDataset
 from pydicom.tag import BaseTag
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from MedWatermarkLib import __version__
 from MedWatermarkLib.dicom import DicomSource
@@ -28,6 +28,7 @@ from MedWatermarkLib.dicom_pixels import (
 from MedWatermarkLib.dicom_series import read_instance
 from MedWatermarkLib.image_errors import ImageReadError, ImageWriteError, understanding
 from MedWatermarkLib.slice_grid import frames_of
+from MedWatermarkLib.stamp import Stamp
 from MedWatermarkLib.volume import Volume
 
 # A private coding scheme (PS3.16 section 8): CID 7203 has no code for a change as small as a mark.
@@ -46,7 +47,9 @@ _OF_COMPRESSED_FRAMES = (
 )
 
 
-def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
+def write_dicom(
+    volume: Volume, folder: Path, description: str = "", stamp: Stamp | None = None
+) -> None:
     """Write the instances that a volume was read from again, with its voxels.
 
     Pixel data are stored as in the source, but uncompressed, in the transfer syntax of the source
@@ -63,6 +66,8 @@ def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
         the source's files are not used: they may name the patient.
     description : str
         Derivation Description: what was done to the voxels.
+    stamp : Stamp, optional
+        Of which the UIDs are made, and the time at which it was derived; by default a new one.
 
     Raises
     ------
@@ -73,8 +78,9 @@ def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
     files: dict[Path, list[tuple[int, int]]] = defaultdict(list)
     for index, one in enumerate(_source(volume).slices):
         files[one.path].append((one.frame, index))
+    stamp = stamp or Stamp.now()
     try:
-        uids = _NewUIDs(list(files))
+        uids = _NewUIDs(list(files), stamp)
         extremes = volume.voxels.min(), volume.voxels.max()
         for number, (path, frames) in enumerate(files.items(), start=1):
             instance = read_instance(path)
@@ -83,7 +89,7 @@ def write_dicom(volume: Volume, folder: Path, description: str = "") -> None:
                 _replace_pixels(instance, volume, path, indices)
                 _correct_extremes(instance, volume.voxels[indices], extremes)
                 uids.renew(instance, path)
-                _describe(instance, description or _DEFAULT_DESCRIPTION)
+                _describe(instance, description or _DEFAULT_DESCRIPTION, stamp.time)
                 _save(instance, folder / f"{number:05d}.dcm")
     except ImageReadError as error:
         raise ImageWriteError(f"The source of the scan cannot be read again: {error}") from error
@@ -112,9 +118,11 @@ def _source(volume: Volume) -> DicomSource:
 class _NewUIDs:
     """UIDs of the written series, and what they stand for in the source."""
 
-    def __init__(self, paths: list[Path]) -> None:
-        self._series = generate_uid(prefix=None)
-        self._instances = {path: generate_uid(prefix=None) for path in paths}
+    def __init__(self, paths: list[Path], stamp: Stamp) -> None:
+        self._series = stamp.uid("series")
+        self._instances = {
+            path: stamp.uid("instance", str(number)) for number, path in enumerate(paths, start=1)
+        }
         self._of_source: dict[str, str] = {}
         for path in paths:
             wanted = ["SOPInstanceUID", "SeriesInstanceUID"]
@@ -230,12 +238,12 @@ def _correct_extremes(
             del instance[keyword]
 
 
-def _describe(instance: Dataset, description: str) -> None:
+def _describe(instance: Dataset, description: str, time: int) -> None:
     """Say in the header that, how and by what the image was derived."""
     for keyword in _UNTRUE_OF_DERIVED:
         if keyword in instance:
             del instance[keyword]
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.fromtimestamp(time, datetime.UTC)
     instance.ImageType = _derived(instance.get("ImageType") or ["ORIGINAL", "PRIMARY"])
     for group in _functional_groups(instance):
         for element in group:

@@ -90,21 +90,41 @@ def read_dicom(path: Path, series_uid: str | None = None) -> Volume:
     ImageReadWarning
         If images were left out, or something of the geometry was dropped or assumed.
     """
+    with discreet_pydicom():
+        series, remarks = _chosen(path, series_uid)
+    return _read(series, path, remarks)
+
+
+def read_series(series: Series) -> Volume:
+    """Read a series that was found; its files may lie anywhere.
+
+    Parameters
+    ----------
+    series : Series
+
+    Returns
+    -------
+    Volume
+        As of `read_dicom`, and so are errors and warnings.
+    """
+    return _read(series, series, [])
+
+
+def _read(series: Series, name: Path | Series, remarks: list[str]) -> Volume:
+    """Read a volume, and say what is to be said of it under the name."""
     try:
         with discreet_pydicom():
-            volume, remarks = _read(path, series_uid)
+            volume, more = _volume(series)
     except VolumeError as error:
-        raise ImageReadError(f"{path} holds no scan: {error}") from error
-    for remark in remarks:
-        warnings.warn(ImageReadWarning(f"{path}: {remark}."), stacklevel=3)
+        raise ImageReadError(f"{name} holds no scan: {error}") from error
+    for remark in [*remarks, *more]:
+        warnings.warn(ImageReadWarning(f"{name}: {remark}."), stacklevel=4)
     return volume
 
 
-def _read(path: Path, series_uid: str | None) -> tuple[Volume, list[str]]:
+def _volume(series: Series) -> tuple[Volume, list[str]]:
     """Read a volume, and return what to say of it."""
-    series, remarks = _chosen(path, series_uid)
-    frames, found = _slices(series)
-    remarks += found
+    frames, remarks = _slices(series)
     decoded = _decoded(frames)
     if len(decoded) > 1:
         kept, copies = _distinct(frames, [one.values for one in decoded])

@@ -73,6 +73,10 @@ class Series:
     number: int | None = None
     paths: tuple[Path, ...] = field(default=(), repr=False)
 
+    def __str__(self) -> str:
+        """Name it as errors do: by its UID, and where its first file lies."""
+        return f"Series {self.uid or 'without UID'} in {self.paths[0].parent}"
+
 
 @contextmanager
 def discreet_pydicom() -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 
 class ImageReadError(ValueError):
@@ -30,7 +29,7 @@ def reason_of(error: BaseException | None) -> str | None:
 
 
 @contextmanager
-def understanding(path: Path) -> Iterator[None]:
+def understanding(path: object) -> Iterator[None]:
     """Turn whatever a damaged header makes pydicom raise into an `ImageReadError`.
 
     pydicom decodes a value when it is first asked for, and raises what it stumbles on. Its words

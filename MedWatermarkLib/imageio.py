@@ -14,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK
 
 from MedWatermarkLib.derived_series import write_dicom
-from MedWatermarkLib.dicom import read_dicom
+from MedWatermarkLib.dicom import read_dicom, read_series
 from MedWatermarkLib.dicom_series import Series, discreet_pydicom, find_series, is_dicom
 from MedWatermarkLib.identity import identity_of_metadata
 from MedWatermarkLib.image_errors import (
@@ -24,6 +24,7 @@ from MedWatermarkLib.image_errors import (
     reason_of,
 )
 from MedWatermarkLib.scratch import scratch
+from MedWatermarkLib.stamp import Stamp
 from MedWatermarkLib.volume import Volume, VolumeError
 
 __all__ = [
@@ -67,13 +68,14 @@ def list_series(folder: str | os.PathLike[str]) -> list[Series]:
     return series
 
 
-def read_volume(path: str | os.PathLike[str], series_uid: str | None = None) -> Volume:
+def read_volume(path: str | os.PathLike[str] | Series, series_uid: str | None = None) -> Volume:
     """Read a scan.
 
     Parameters
     ----------
-    path : path
-        A DICOM, NRRD, NIfTI or MetaImage file, or a folder that is searched for DICOM files.
+    path : path or Series
+        A DICOM, NRRD, NIfTI or MetaImage file, a folder that is searched for DICOM files, or one
+        series that `list_series` found.
     series_uid : str, optional
         Which DICOM series of a folder; without it the largest.
 
@@ -93,6 +95,8 @@ def read_volume(path: str | os.PathLike[str], series_uid: str | None = None) -> 
     ImageReadWarning
         If something was left out or assumed.
     """
+    if isinstance(path, Series):
+        return read_series(path)
     path = Path(path)
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}.")
@@ -103,7 +107,12 @@ def read_volume(path: str | os.PathLike[str], series_uid: str | None = None) -> 
     raise ImageReadError(f"{path} is no DICOM, {_format_names()} file.")
 
 
-def write_volume(volume: Volume, path: str | os.PathLike[str], description: str = "") -> None:
+def write_volume(
+    volume: Volume,
+    path: str | os.PathLike[str],
+    description: str = "",
+    stamp: Stamp | None = None,
+) -> None:
     """Write a scan, whole or not at all.
 
     Parameters
@@ -117,6 +126,8 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], description: str 
         read from and holds stored values.
     description : str
         What was done to the voxels, for the header of DICOM.
+    stamp : Stamp, optional
+        Of which the UIDs and times in DICOM are made; by default a new one.
 
     Raises
     ------
@@ -132,7 +143,7 @@ def write_volume(volume: Volume, path: str | os.PathLike[str], description: str 
     if path.exists() and (not path.is_dir() or any(path.iterdir()) or path.suffix == ".dcm"):
         raise ImageWriteError(f"{path} exists already; choose a new or empty folder.")
     with discreet_pydicom(), _beside(path) as temporary:
-        write_dicom(volume, temporary, description)
+        write_dicom(volume, temporary, description, stamp)
         if path.suffix == ".dcm":
             written = list(temporary.iterdir())
             if len(written) > 1:

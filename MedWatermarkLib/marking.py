@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from MedWatermarkLib.deidentification import deidentified_facts
 from MedWatermarkLib.deidentified import Deidentified, Request, deidentified_volume
+from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.distortion import Distortion, distortion
 from MedWatermarkLib.header_text import check_name
 from MedWatermarkLib.image_errors import ImageWriteError
@@ -22,6 +23,7 @@ from MedWatermarkLib.preparation import prepare
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.restoration import Restoration
 from MedWatermarkLib.scan import MarkedScan, ScanReading, mark_scan, read_scan, restore_scan
+from MedWatermarkLib.stamp import Stamp
 from MedWatermarkLib.tables import (
     claim_facts,
     claim_rows,
@@ -66,6 +68,8 @@ class Marking:
         How the scan is to be de-identified, if it is.
     leaves : pathlib.Path or None
         New file for the tile leaves of the marked scan.
+    stamp : Stamp
+        When it is marked, and the random numbers of it: the same ones give the same bytes.
     """
 
     diagnosis: str
@@ -78,9 +82,12 @@ class Marking:
     quality: bool
     deidentification: Request | None = None
     leaves: Path | None = None
+    stamp: Stamp = field(default_factory=Stamp.now)
 
 
-def mark_file(source: Path, output: Path, record: Path, marking: Marking, report: Report) -> None:
+def mark_file(
+    source: Path | Series, output: Path, record: Path, marking: Marking, report: Report
+) -> None:
     """Mark the scan at a path, write it and its restoration record, and report.
 
     Both files are read back before they get their names.
@@ -125,6 +132,8 @@ def _mark(
         key=marking.key,
         copy=marking.copy,
         strength=marking.strength,
+        issued_at=marking.stamp.time,
+        salt=marking.stamp.random(16, "salt"),
         exclude=exclude,
         progress=report.step("Marking the scan", 0.3, 0.7),
     )
@@ -135,7 +144,7 @@ def _mark(
         report.step("Writing the marked scan", 0.75, 0.85)
         new_record.touch(mode=0o600)
         new_record.write_bytes(marked.restoration)
-        write_volume(marked.volume, new_output, _MARKED)
+        write_volume(marked.volume, new_output, _MARKED, marking.stamp)
         tell = report.step("Reading back what was written", 0.85, 1.0)
         written = _read_back(new_output, marked.volume, output)
         reading = read_scan(written, key=marking.key, progress=tell)
@@ -147,7 +156,13 @@ def _mark(
 
 
 def restore_file(
-    source: Path, output: Path, record: Path, key: bytes, series: str | None, report: Report
+    source: Path | Series,
+    output: Path,
+    record: Path,
+    key: bytes,
+    series: str | None,
+    report: Report,
+    stamp: Stamp | None = None,
 ) -> None:
     """Take the mark out of the scan at a path, write it, and report.
 
@@ -167,7 +182,7 @@ def restore_file(
     restored = restore_scan(volume, data, reading.claim)
     with new_files(output) as (new_output,):
         report.step("Writing the restored scan", 0.7, 0.85)
-        write_volume(restored, new_output, _RESTORED)
+        write_volume(restored, new_output, _RESTORED, stamp)
         report.step("Reading back what was written", 0.85, 1.0)
         _read_back(new_output, restored, output)
     claim = reading.claim

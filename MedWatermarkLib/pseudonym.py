@@ -11,10 +11,11 @@ import datetime
 import hmac
 import re
 import secrets
-import uuid
 from functools import lru_cache
 
 from pydicom.uid import UID
+
+from MedWatermarkLib.stamp import uid_of
 
 # Of UIDs that the standard itself assigns; they name classes and syntaxes (PS3.6 Annex A).
 _STANDARD_ROOT = "1.2.840.10008."
@@ -40,17 +41,11 @@ class Pseudonyms:
         self._key = key or secrets.token_bytes(32)
 
     def uid(self, uid: str) -> str:
-        """Return what stands for a UID; those that the standard assigns stand for themselves.
-
-        The result is one of the root 2.25, of a UUID of version 8 (PS3.5 B.2, RFC 9562).
-        """
+        """Return what stands for a UID; those that the standard assigns stand for themselves."""
         uid = uid.strip(" \0")
         if not uid or (uid.startswith(_STANDARD_ROOT) and UID(uid).name != uid):
             return uid
-        octets = bytearray(self._mac("UID", uid)[:16])
-        octets[6] = octets[6] & 0x0F | 0x80
-        octets[8] = octets[8] & 0x3F | 0x80
-        return f"2.25.{uuid.UUID(bytes=bytes(octets)).int}"
+        return uid_of(self._mac("UID", uid))
 
     def patient(self, patient: str) -> str:
         """Return the pseudonym of a patient, 16 characters."""

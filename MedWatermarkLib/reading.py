@@ -12,6 +12,7 @@ from rich.text import Text
 
 from MedWatermarkLib import qr
 from MedWatermarkLib.claim import Claim
+from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.imageio import read_volume
 from MedWatermarkLib.output import new_files
 from MedWatermarkLib.picture import PICTURE_SUFFIXES, read_picture
@@ -39,7 +40,7 @@ class NarrowTerminalError(ValueError):
     """A QR code that does not fit in the terminal."""
 
 
-def open_scan(path: Path, series: str | None) -> Volume:
+def open_scan(path: Path | Series, series: str | None) -> Volume:
     """Read a scan, or a picture of one slice.
 
     Raises
@@ -47,7 +48,7 @@ def open_scan(path: Path, series: str | None) -> Volume:
     ImageReadError
         If it is neither.
     """
-    if path.is_file() and path.name.lower().endswith(PICTURE_SUFFIXES):
+    if isinstance(path, Path) and path.is_file() and path.name.lower().endswith(PICTURE_SUFFIXES):
         return read_picture(path)
     return read_volume(path, series)
 

@@ -148,11 +148,7 @@ def reporting(json_lines: bool) -> Iterator[Report]:
     """
     report: Report = JsonReport() if json_lines else TerminalReport()
     try:
-        with warnings.catch_warnings():
-            # Those of other packages quote values of the header.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", ImageReadWarning)
-            warnings.showwarning = lambda message, *_: report.warn(str(message))
+        with warnings_told(report):
             yield report
     except (typer.Exit, BrokenPipeError):
         raise
@@ -162,13 +158,25 @@ def reporting(json_lines: bool) -> Iterator[Report]:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        report.fail(type(error).__name__, _sentence(error))
+        report.fail(type(error).__name__, sentence_of(error))
         raise typer.Exit(getattr(error, "exit_code", ExitCode.FAILED)) from None
     finally:
         report.close()
 
 
-def _sentence(error: Exception) -> str:
+@contextmanager
+def warnings_told(report: Report) -> Iterator[None]:
+    """Let a report tell of what is said about images that are read within."""
+    with warnings.catch_warnings():
+        # Those of other packages quote values of the header.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", ImageReadWarning)
+        warnings.showwarning = lambda message, *_: report.warn(str(message))
+        yield
+
+
+def sentence_of(error: Exception) -> str:
+    """Say what went wrong, without what a text of others could quote."""
     if type(error).__module__.startswith("MedWatermarkLib."):
         return str(error)
     if isinstance(error, MemoryError):

@@ -72,6 +72,7 @@ def mark_scan(
     copy: int = 0,
     strength: float | None = None,
     issued_at: int | None = None,
+    salt: bytes | None = None,
     exclude: npt.ArrayLike | None = None,
     progress: Progress | None = None,
 ) -> MarkedScan:
@@ -92,6 +93,8 @@ def mark_scan(
         RMSE in rescaled units; by default 1.5 HU on a CT, 0.3 of the noise on other modalities.
     issued_at : int, optional
         Unix time of the claim; by default now.
+    salt : bytes, optional
+        16 bytes of the claim; by default random.
     exclude : (z, y, x) bool array, optional
         Voxels that must not be touched.
     progress : callable, optional
@@ -112,7 +115,7 @@ def mark_scan(
     tell = progress or (lambda share: None)
     check_diagnosis(diagnosis, volume.identity)
     tell(0.0)
-    claim = sign(image_hash(volume).digest, diagnosis, account, issued_at=issued_at)
+    claim = sign(image_hash(volume).digest, diagnosis, account, issued_at=issued_at, salt=salt)
     message = claim.to_text().encode()
     tell(0.2)
     embedded = embed_message(

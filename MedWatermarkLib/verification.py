@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from MedWatermarkLib.batch_path import BatchPathError, batch_path_from_text
+from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.imageio import write_volume
 from MedWatermarkLib.output import OutputError, check_new, new_files
 from MedWatermarkLib.preparation import prepare
@@ -53,7 +54,7 @@ class Evidence:
     map: Path | None = None
 
 
-def verify_file(source: Path, evidence: Evidence, report: Report) -> None:
+def verify_file(source: Path | Series, evidence: Evidence, report: Report) -> None:
     """Verify the scan or picture at a path, write what was asked for, and report.
 
     Raises
