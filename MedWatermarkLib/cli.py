@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from MedWatermarkLib import __version__, ledger_cli
+from MedWatermarkLib import __version__, batch_cli, ledger_cli
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import reporting
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 
 app.add_typer(ledger_cli.app, name="ledger")
+app.add_typer(batch_cli.app, name="batch")
 
 Input = Annotated[
     Path,

@@ -7,7 +7,6 @@ in it, so that it cannot say anything else.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +15,9 @@ from MedWatermarkLib.exchange_errors import ExchangeStateError, OfferError
 from MedWatermarkLib.image_errors import reason_of
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.offer import Note
-from MedWatermarkLib.output import OutputError
+from MedWatermarkLib.output import OutputError, write_private
 from MedWatermarkLib.record import Copy, Record, Struct
 from MedWatermarkLib.sale import Terms
-from MedWatermarkLib.scratch import scratch
 
 #: The file's name in the folder of an exchange.
 NAME = "exchange.json"
@@ -114,19 +112,12 @@ def write_state(folder: Path, state: OwnerState | RecipientState) -> None:
     """
     content: dict[str, Any] = {"format": _FORMAT, "version": VERSION, "side": _side(type(state))}
     content |= {each.name: _plain(getattr(state, each.name)) for each in fields(state)}
-    text, place = json.dumps(content, indent=1) + "\n", folder / NAME
+    text = json.dumps(content, indent=1) + "\n"
     try:
-        with scratch(place) as beside:
-            temporary = beside / NAME
-            # It tells who deals with whom.
-            temporary.touch(mode=0o600)
-            with temporary.open("w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, place)
+        # It tells who deals with whom.
+        write_private(folder / NAME, text.encode("ascii"))
     except OSError as error:
-        raise OutputError(f"{place} cannot be written: {reason_of(error)}.") from error
+        raise OutputError(f"{folder / NAME} cannot be written: {reason_of(error)}.") from error
 
 
 def read_state(folder: Path, kind: type[_State], ledger: Ledger) -> _State:

@@ -91,6 +91,29 @@ def new_files(*places: Path) -> Iterator[list[Path]]:
         raise ImageWriteError(message) from error
 
 
+def write_private(place: Path, content: bytes) -> None:
+    """Write a file, in place of what it may have held, in one step; its owner alone may read it.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+    content : bytes
+
+    Raises
+    ------
+    OSError
+        If the system does not let it be written; it is as it was then.
+    """
+    with scratch(place) as folder:
+        temporary = folder / place.name
+        temporary.touch(mode=0o600)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, place)
+
+
 def _move_all(staged: list[Path], places: list[Path]) -> None:
     moved: list[Path] = []
     try:

@@ -1,0 +1,234 @@
+"""The commands of ``medwatermark batch``: many scans in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from MedWatermarkLib.ledger_cli import LEDGER_VARIABLE
+from MedWatermarkLib.password import read_mark_key, read_password
+from MedWatermarkLib.report import reporting
+
+if TYPE_CHECKING:
+    from MedWatermarkLib.batch_commands import Run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Work on a whole archive: each scan ends in one line of a results file, and a run that "
+    "was stopped goes on where it was.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="Folder of DICOM, each of whose series is taken; or a worklist, .csv or .jsonl.",
+    ),
+]
+MarkedInput = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="Folder of a run of batch embed; a folder of DICOM; or a worklist, .csv or .jsonl.",
+    ),
+]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="New folder for the run, or that of one to go on with."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Processes on this computer; 0: this one alone.",
+        show_default="one for each core",
+    ),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="GB",
+        help="Memory that they may have together.",
+        show_default="0.8 of this computer's",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Scheduler of a Dask cluster that does the work; its workers see the same files.",
+    ),
+]
+Dry = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what would be done; write and start nothing.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Try again what failed before.")]
+MarkKeyFile = Annotated[
+    Path | None,
+    typer.Option(help="File with the secret key of the mark; else MEDWATERMARK_MARK_KEY."),
+]
+PasswordStdin = Annotated[
+    bool,
+    typer.Option("--password-stdin", help="Read the password from the first line of stdin."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Results and progress as JSON lines.")]
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark batch embed worklist.csv run/ --key-file doctor.json\n\n"
+    "medwatermark batch embed archive/ run/ --key-file doctor.json --diagnosis 'Screening CT.' "
+    "--deidentify --dry-run"
+)
+def embed(
+    input: Input,
+    folder: RunFolder,
+    key_file: Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")],
+    diagnosis: Annotated[
+        str | None,
+        typer.Option(help="What is signed of each scan for which the worklist has no diagnosis."),
+    ] = None,
+    mark_key_file: MarkKeyFile = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Change (RMSE) in units of the scan, HU on a CT.",
+            show_default="1.5 HU on a CT, else 0.3 of the noise",
+        ),
+    ] = None,
+    deidentify: Annotated[
+        bool,
+        typer.Option(
+            "--deidentify", help="De-identify the marked scans, as `medwatermark deidentify`."
+        ),
+    ] = False,
+    pixels_checked: Annotated[
+        bool,
+        typer.Option(
+            "--pixels-checked",
+            help="I have looked at every image, and no patient is named in one.",
+        ),
+    ] = False,
+    pseudonym_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a secret of which pseudonyms are made; else "
+            "MEDWATERMARK_PSEUDONYM_KEY, else one is made up for the run."
+        ),
+    ] = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    dry_run: Dry = False,
+    again: Again = False,
+    password_stdin: PasswordStdin = False,
+    json_lines: Json = False,
+) -> None:
+    """Sign and mark every scan.
+
+    RUN gets the marked scans (`marked/`), which may be handed on, and what is the owner's: the
+    restoration records (`restoration/`), tile leaves (`leaves/`), `results.jsonl` and `plan.json`.
+    """
+    with reporting(json_lines) as report:
+        key = read_mark_key(mark_key_file)
+        password = read_password(password_stdin, f"Password of {key_file}")
+        report.step("Opening the key file", 0.0, 0.0)
+        from MedWatermarkLib.account import load_account
+        from MedWatermarkLib.batch_commands import run_batch
+        from MedWatermarkLib.batch_task import Embed
+        from MedWatermarkLib.deidentification import read_pseudonym_key
+        from MedWatermarkLib.deidentified import Request
+
+        request = None
+        if deidentify:
+            secret = read_pseudonym_key(pseudonym_key_file)
+            request = Request(key=secret, pixels_checked=pixels_checked)
+        task = Embed(load_account(key_file, password), key, strength, request)
+        asked = _run(input, folder, workers, memory, scheduler, dry_run, again)
+        run_batch(asked, task, report, diagnosis)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark batch verify run/ verified/ --ledger ledger.toml --html\n\n"
+    "medwatermark batch verify received/ verified/"
+)
+def verify(
+    input: MarkedInput,
+    folder: RunFolder,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML",
+            envvar=LEDGER_VARIABLE,
+            help="Where the ledger is: asks it for signers and registered voxels.",
+        ),
+    ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Write a page for each scan, into RUN/pages.")
+    ] = False,
+    mark_key_file: MarkKeyFile = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    dry_run: Dry = False,
+    again: Again = False,
+    json_lines: Json = False,
+) -> None:
+    """Make all checks on every scan.
+
+    Exits with 0 only if every scan passed, else with 3.
+    """
+    with reporting(json_lines) as report:
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.batch_commands import run_batch
+        from MedWatermarkLib.batch_task import Verify
+
+        task = Verify(key, None if ledger is None else ledger.absolute(), html)
+        run_batch(_run(input, folder, workers, memory, scheduler, dry_run, again), task, report)
+
+
+@app.command(epilog="Example: medwatermark batch restore run/ originals/")
+def restore(
+    input: MarkedInput,
+    folder: RunFolder,
+    mark_key_file: MarkKeyFile = None,
+    workers: Workers = None,
+    memory: Memory = None,
+    scheduler: Scheduler = None,
+    dry_run: Dry = False,
+    again: Again = False,
+    json_lines: Json = False,
+) -> None:
+    """Take the mark out of every scan, bit for bit.
+
+    The restoration records are those of the run, or named in the column `record` of a worklist.
+    """
+    with reporting(json_lines) as report:
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.batch_commands import run_batch
+        from MedWatermarkLib.batch_task import Restore
+
+        asked = _run(input, folder, workers, memory, scheduler, dry_run, again)
+        run_batch(asked, Restore(key), report)
+
+
+def _run(
+    source: Path,
+    folder: Path,
+    workers: int | None,
+    memory: float | None,
+    scheduler: str | None,
+    dry: bool,
+    again: bool,
+) -> Run:
+    from MedWatermarkLib.batch_commands import Run
+    from MedWatermarkLib.workers import Engine
+
+    bytes_ = None if memory is None else int(memory * 1e9)
+    return Run(source, folder, Engine(workers, bytes_, scheduler), dry, again)

@@ -1,0 +1,208 @@
+"""Who does the jobs: this process, workers on this computer, or those of a Dask cluster."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from MedWatermarkLib.batch_task import Job, perform
+from MedWatermarkLib.results import FAILED, Line
+
+# Jobs at the scheduler for each thread: one that runs, one that waits.
+_AHEAD = 2
+# The share of the computer's memory that workers may have together.
+_MEMORY = 0.8
+_PATIENCE = 10
+
+
+class WorkersError(ValueError):
+    """There is nobody who could do the work."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who does the jobs.
+
+    Attributes
+    ----------
+    workers : int or None
+        How many processes on this computer; by default one for each core. With 0 this process
+        does them, one after another.
+    memory : int or None
+        Bytes that those processes may have together; by default 0.8 of the computer's. One that
+        has more than its part is ended, and its scan is begun again, three times.
+    scheduler : str or None
+        URL of the scheduler of a Dask cluster, in place of processes on this computer.
+    """
+
+    workers: int | None = None
+    memory: int | None = None
+    scheduler: str | None = None
+
+
+def perform_all(jobs: Iterable[Job], engine: Engine, *, has_secrets: bool) -> Iterator[Line]:
+    """Do jobs, and yield their lines as they come.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    engine : Engine
+    has_secrets : bool
+        Whether the jobs hold what must not be read on a network.
+
+    Raises
+    ------
+    WorkersError
+        If there is no Dask, or a scheduler does not answer, goes away, or would be sent secrets
+        in clear.
+    """
+    if engine.scheduler is None and engine.workers == 0:
+        yield from map(perform, jobs)
+        return
+    distributed = _dask()
+    with _environment_kept(), _client(engine) as client:
+        if engine.scheduler is not None and has_secrets:
+            _check_private(client.scheduler_info(n_workers=-1))
+        client.register_plugin(_plugin(), name="medwatermark")
+        waiting = iter(jobs)
+        by_key: dict[str, Job] = {}
+
+        def submit(count: int) -> list[Any]:
+            futures = []
+            for job in islice(waiting, count):
+                future = client.submit(perform, job, pure=False)
+                by_key[future.key] = job
+                futures.append(future)
+            return futures
+
+        done = distributed.as_completed(submit(_wanted(client)), loop=client.loop)
+        for future in done:
+            job = by_key.pop(future.key)
+            try:
+                line = future.result()
+            except distributed.KilledWorker:
+                line = job.line(
+                    FAILED,
+                    error=f"Each worker that worked on {job.item.title} ended without a word, "
+                    "perhaps for lack of memory: give workers more of it.",
+                    kind="KilledWorker",
+                )
+            except distributed.CancelledError:
+                raise WorkersError(
+                    "The scheduler went away; what is done is kept, and the same command goes on."
+                ) from None
+            yield line
+            done.update(submit(_wanted(client) - len(by_key)))
+
+
+def _dask() -> Any:  # It tells few types.
+    try:
+        import distributed
+    except ImportError:
+        raise WorkersError(
+            "Several workers need Dask: install it with pip install 'medwatermark[batch]', or go "
+            "on in one process with --workers 0."
+        ) from None
+    return distributed
+
+
+@contextmanager
+def _client(engine: Engine) -> Iterator[Any]:
+    """Connect to the scheduler of a cluster, or start a small one for the time."""
+    distributed = _dask()
+    import dask
+
+    # What they say of a lost worker, the results say too.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    if engine.scheduler is not None:
+        try:
+            connected = distributed.Client(
+                engine.scheduler, timeout=_PATIENCE, set_as_default=False
+            )
+        except (OSError, ValueError, TypeError) as error:
+            raise WorkersError(
+                f"There is no answer from a Dask scheduler at {engine.scheduler} (for tls:// its "
+                "certificates are named in Dask's configuration, distributed.comm.tls)."
+            ) from error
+        with connected as client:
+            yield client
+        return
+    workers = engine.workers or os.cpu_count() or 1
+    memory = engine.memory or int(_MEMORY * distributed.system.MEMORY_LIMIT)
+    with (
+        # Its patience with workers is for clusters: those that start here share few cores.
+        dask.config.set({"distributed.comm.timeouts.connect": "60s"}),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=memory // workers,
+            # Keys of accounts pass through it, and every user of a machine can reach a port.
+            security=distributed.Security.temporary(),
+            protocol="tls://",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _plugin() -> Any:
+    """Return what lets each worker use one thread: there are as many workers as cores."""
+    from distributed import WorkerPlugin
+
+    class OneThread(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            import numba
+            import SimpleITK
+
+            process: Any = SimpleITK.ProcessObject  # It tells no types.
+            process.SetGlobalDefaultNumberOfThreads(1)
+            numba.set_num_threads(1)
+
+    return OneThread()
+
+
+def _wanted(client: Any) -> int:
+    """Return how many jobs should be at the scheduler."""
+    threads: int = sum(client.nthreads().values())
+    return max(1, _AHEAD * threads)
+
+
+def _check_private(info: dict[str, Any]) -> None:
+    """Refuse a cluster that secrets would be sent to in clear, over a network."""
+    addresses = [info["address"], *info["workers"]]
+    for address in addresses:
+        url = urlsplit(address)
+        if url.scheme == "tcp" and not _is_this_computer(url.hostname or ""):
+            raise WorkersError(
+                f"The key of the account or of the mark would go to {address} in clear: use a "
+                "scheduler at tls://, or one that listens to this computer alone (dask scheduler "
+                "--host 127.0.0.1)."
+            )
+
+
+def _is_this_computer(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Take back what Dask sets for the processes that it starts: it would slow this one down."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
