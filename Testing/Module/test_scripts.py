@@ -105,6 +105,19 @@ def test_what_went_wrong_is_one_line_and_an_exit_code(key_file, tmp_path):
     assert "--what" in done.stderr
 
 
+def test_a_folder_of_scans_is_marked_in_one_run(scan, key_file, tmp_path):
+    words = ("embed", scan, "run", "--key-file", key_file, "--diagnosis", DIAGNOSIS, "--workers", 0)
+    done = start_slicer(
+        "batch.py",
+        *words,
+        folder=tmp_path,
+        environment={"MEDWATERMARK_PASSWORD": PASSWORD},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    assert json.loads(line)["outcome"] == "marked"
+
+
 def test_without_the_packages_a_script_says_so_and_slicer_ends(host, tmp_path):
     fresh_slicer.link_packages(tmp_path)
     done = start_slicer("verify.py", "marked", bare=tmp_path)
