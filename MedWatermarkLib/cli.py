@@ -74,6 +74,10 @@ SeriesUID = Annotated[
     str | None,
     typer.Option("--series", metavar="UID", help="Which DICOM series; else the largest."),
 ]
+CodePicture = Annotated[
+    Path | None,
+    typer.Option("--qr", metavar="PNG", help="New picture of the QR code as it was read."),
+]
 PixelsChecked = Annotated[
     bool,
     typer.Option(
@@ -184,6 +188,7 @@ def embed(
             "where that was altered."
         ),
     ] = None,
+    qr: CodePicture = None,
     json_lines: Json = False,
 ) -> None:
     """Sign a diagnosis and hide it in the voxels of a scan.
@@ -195,7 +200,8 @@ def embed(
         raise typer.BadParameter("give --diagnosis or --diagnosis-file.")
     record = record or output.with_name(output.name + ".restoration")
     with reporting(json_lines) as report:
-        check_new(output, record, *([] if leaves is None else [leaves]))
+        _check_pictures(qr)
+        check_new(output, record, *(place for place in (leaves, qr) if place))
         _check_exists(input, key_file)
         text = diagnosis or _text_of(diagnosis_file)
         key = read_mark_key(mark_key_file)
@@ -209,7 +215,17 @@ def embed(
         account = load_account(key_file, password)
         request = Request(pixels_checked=pixels_checked) if deidentify else None
         marking = Marking(
-            text, account, key, copy, strength, exclude, series, quality, request, leaves
+            text,
+            account,
+            key,
+            copy,
+            strength,
+            exclude,
+            series,
+            quality,
+            request,
+            leaves,
+            picture=qr,
         )
         mark_file(input, output, record, marking, report)
 
@@ -221,9 +237,7 @@ def embed(
 def extract(
     input: MarkedInput,
     mark_key_file: MarkKeyFile = None,
-    qr: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="New picture of the QR code as it was read.")
-    ] = None,
+    qr: CodePicture = None,
     series: SeriesUID = None,
     json_lines: Json = False,
 ) -> None:
@@ -406,6 +420,7 @@ def verify(
         Path | None,
         typer.Option(metavar="OUT", help="New label volume: 0 unaltered, 1 altered, 2 not told."),
     ] = None,
+    qr: CodePicture = None,
     mark_key_file: MarkKeyFile = None,
     series: SeriesUID = None,
     json_lines: Json = False,
@@ -420,13 +435,14 @@ def verify(
         raise typer.BadParameter("--batch-path needs --ledger.")
     with reporting(json_lines) as report:
         _check_exists(input, *(file for file in (ledger, leaves, record, batch_path) if file))
-        check_new(*(place for place in (html, map) if place))
+        _check_pictures(qr)
+        check_new(*(place for place in (html, map, qr) if place))
         key = read_mark_key(mark_key_file)
         report.step("Preparing", 0.0, 0.0)
         from MedWatermarkLib.verification import Evidence, check_map, verify_file
 
         check_map(map)
-        evidence = Evidence(key, ledger, leaves, record, batch_path, series, html, map)
+        evidence = Evidence(key, ledger, leaves, record, batch_path, series, html, map, qr)
         verify_file(input, evidence, report)
 
 

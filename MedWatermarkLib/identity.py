@@ -66,11 +66,12 @@ def identity_of_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     ITK keeps DICOM attributes under names such as ``0010|0010``, also in NRRD and MetaImage files
     that were converted from DICOM.
     """
-    values = {keyword: metadata.get(_itk_key(keyword), "").strip() for keyword in _IDENTIFYING}
+    values = {keyword: metadata.get(itk_key(keyword), "").strip() for keyword in _IDENTIFYING}
     return {keyword: value for keyword, value in values.items() if value}
 
 
-def _itk_key(keyword: str) -> str:
+def itk_key(keyword: str) -> str:
+    """Return the name that ITK gives a DICOM attribute in the metadata of other formats."""
     tag = tag_for_keyword(keyword) or 0
     return f"{tag >> 16:04x}|{tag & 0xFFFF:04x}"
 

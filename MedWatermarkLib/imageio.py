@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ __all__ = [
 # SimpleITK tells no types.
 sitk: Any = SimpleITK
 
+# As ITK names DICOM attributes in the metadata of other formats, which hold nothing like them:
+# Modality, Window Center and Window Width.
+_MODALITY = "0008|0060"
+_WINDOW = ("0028|1050", "0028|1051")
 _SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
 
 
@@ -83,7 +87,8 @@ def read_volume(path: str | os.PathLike[str] | Series, series_uid: str | None = 
     -------
     Volume
         From DICOM the stored values with the rescale of each slice, else the values as ITK reads
-        them (a rescale in a NIfTI header is applied).
+        them (a rescale in a NIfTI header is applied), with modality and window where an ITK program
+        wrote them into the header.
 
     Raises
     ------
@@ -187,6 +192,8 @@ def _read_itk(path: Path) -> Volume:
             spacing=image.GetSpacing(),
             origin=image.GetOrigin(),
             direction=image.GetDirection(),
+            modality=metadata.get(_MODALITY, "").strip(),
+            window=_window(metadata),
             identity=identity_of_metadata(metadata),
         )
     except RuntimeError as error:
@@ -195,6 +202,15 @@ def _read_itk(path: Path) -> Volume:
         ) from error
     except VolumeError as error:
         raise ImageReadError(f"{path} holds no scan: {error}") from error
+
+
+def _window(metadata: Mapping[str, str]) -> tuple[float, float] | None:
+    """Return centre and width, the first of several, if both are numbers."""
+    try:
+        center, width = (float(metadata[key].split("\\")[0]) for key in _WINDOW)
+    except (KeyError, ValueError):
+        return None
+    return (center, width) if width > 0 else None
 
 
 def _check_is_scan(reader: Any, path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from eth_account.signers.local import LocalAccount
 from rich.text import Text
 
+from MedWatermarkLib import qr
 from MedWatermarkLib.deidentification import deidentified_facts
 from MedWatermarkLib.deidentified import Deidentified, Request, deidentified_volume
 from MedWatermarkLib.dicom_series import Series
@@ -70,6 +71,8 @@ class Marking:
         New file for the tile leaves of the marked scan.
     stamp : Stamp
         When it is marked, and the random numbers of it: the same ones give the same bytes.
+    picture : pathlib.Path or None
+        New picture of the QR code as it was read back.
     """
 
     diagnosis: str
@@ -83,6 +86,12 @@ class Marking:
     deidentification: Request | None = None
     leaves: Path | None = None
     stamp: Stamp = field(default_factory=Stamp.now)
+    picture: Path | None = None
+
+    @property
+    def extras(self) -> list[Path]:
+        """The new files that were asked for beside scan and record."""
+        return [place for place in (self.leaves, self.picture) if place is not None]
 
 
 def mark_file(
@@ -104,7 +113,7 @@ def mark_file(
     if marking.deidentification is None:
         _mark(volume, output, record, marking, exclude, report, None)
         return
-    for place in (record, *([] if marking.leaves is None else [marking.leaves])):
+    for place in (record, *marking.extras):
         check_name(place, volume.identity)
     with deidentified_volume(volume, source, output, marking.deidentification, marking.series) as (
         clean,
@@ -139,8 +148,7 @@ def _mark(
     )
     report.step("Measuring the change", 0.7, 0.75)
     change = distortion(volume, marked.volume, marked.embedded.blocks, similarity=marking.quality)
-    leaves = [] if marking.leaves is None else [marking.leaves]
-    with new_files(output, record, *leaves) as (new_output, new_record, *new_leaves):
+    with new_files(output, record, *marking.extras) as (new_output, new_record, *new_extras):
         report.step("Writing the marked scan", 0.75, 0.85)
         new_record.touch(mode=0o600)
         new_record.write_bytes(marked.restoration)
@@ -150,8 +158,11 @@ def _mark(
         reading = read_scan(written, key=marking.key, progress=tell)
         if reading.claim != marked.claim:
             raise OutputError(f"The mark could not be read back from {output}; nothing was kept.")
-        for place in new_leaves:
-            place.write_bytes(tile_leaves(written).to_bytes())
+        for new, place in zip(new_extras, marking.extras, strict=True):
+            if place == marking.leaves:
+                new.write_bytes(tile_leaves(written).to_bytes())
+            elif reading.extracted.modules is not None:
+                qr.picture(reading.extracted.modules).save(new, "PNG")
     _report_marked(report, output, record, marking, marked, change, reading, found)
 
 
@@ -283,6 +294,7 @@ def _report_marked(
         "record": str(record),
         "record_size": len(marked.restoration),
         "leaves": None if marking.leaves is None else str(marking.leaves),
+        "qr": None if marking.picture is None else str(marking.picture),
         "claim": claim_facts(marked.claim),
         "keyed": bool(marking.key),
         "blocks": blocks.tolist(),
@@ -309,6 +321,8 @@ def _report_marked(
     ]
     if marking.leaves is not None:
         rows.append(("Tile leaves", f"{marking.leaves}: hand them on with the scan"))
+    if marking.picture is not None:
+        rows.append(("QR code", str(marking.picture)))
     report.result(facts, Text("The scan was marked, and read back.", "bold green"), grid(rows))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from rich.text import Text
 
+from MedWatermarkLib import qr
 from MedWatermarkLib.batch_path import BatchPathError, batch_path_from_text
 from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.imageio import write_volume
@@ -40,8 +41,8 @@ class Evidence:
         Files: where the ledger is, tile leaves, restoration record, place in a batch.
     series : str or None
         Series Instance UID.
-    page, map : pathlib.Path or None
-        New files: the report as HTML, and where the scan was altered.
+    page, map, picture : pathlib.Path or None
+        New files: the report as HTML, where the scan was altered, the QR code as it was read.
     """
 
     key: bytes
@@ -52,6 +53,7 @@ class Evidence:
     series: str | None = None
     page: Path | None = None
     map: Path | None = None
+    picture: Path | None = None
 
 
 def verify_file(source: Path | Series, evidence: Evidence, report: Report) -> None:
@@ -97,6 +99,7 @@ def verify_file(source: Path | Series, evidence: Evidence, report: Report) -> No
         **result.facts(),
         "page": None if evidence.page is None else str(evidence.page),
         "map": str(evidence.map) if evidence.map in written else None,
+        "qr": str(evidence.picture) if evidence.picture in written else None,
     }
     shown, rows = result.shown(), list[Row]()
     if evidence.page is not None:
@@ -105,6 +108,11 @@ def verify_file(source: Path | Series, evidence: Evidence, report: Report) -> No
         drawn = evidence.map in written
         rows.append(
             ("Map", str(evidence.map) if drawn else "not written: nothing tells what was altered")
+        )
+    if evidence.picture is not None:
+        drawn = evidence.picture in written
+        rows.append(
+            ("QR code", str(evidence.picture) if drawn else "not drawn: nothing of it was read")
         )
     if rows:
         shown += [Text(), grid(rows)]
@@ -192,16 +200,21 @@ def check_map(place: Path | None) -> None:
 
 
 def _write(result: VerificationReport, evidence: Evidence) -> list[Path]:
-    """Write page and map, both or none; return what was."""
+    """Write page, map and picture, all or none; return which there were."""
     places = [] if evidence.page is None else [evidence.page]
     if evidence.map is not None and result.alterations is not None:
         places.append(evidence.map)
+    modules = result.reading.extracted.modules
+    if evidence.picture is not None and modules is not None:
+        places.append(evidence.picture)
     with new_files(*places) as staged:
         for new, place in zip(staged, places, strict=True):
             if place == evidence.page:
                 from MedWatermarkLib.verification_page import verification_page
 
                 new.write_text(verification_page(result), "utf-8")
+            elif place == evidence.picture and modules is not None:
+                qr.picture(modules).save(new, "PNG")
             elif result.alterations is not None:
                 write_volume(result.alterations.map.volume(), new)
     return places

@@ -1,15 +1,12 @@
 """What the scripts do that Slicer is started with: ``Slicer --no-main-window --python-script``."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import slicer
 
-from MedWatermarkModule import dependencies
+from MedWatermarkModule import child, dependencies
 
 FAILED = 1  # as the command line has it
 
@@ -27,7 +24,9 @@ def run(*command: str) -> None:
         words = [*command, *sys.argv[1:]]
         options = [] if "--json" in words else ["--json"]
         code = subprocess.run(
-            [_python(), "-m", "MedWatermarkLib", *words, *options], env=_environment(), check=False
+            [child.python(), "-m", "MedWatermarkLib", *words, *options],
+            env=child.environment(),
+            check=False,
         ).returncode
     except Exception as error:
         _say(error)
@@ -51,17 +50,3 @@ def install() -> None:
 def _say(error: Exception) -> None:
     """Tell of an error as the command line does with ``--json``."""
     print(json.dumps({"event": "error", "kind": type(error).__name__, "message": str(error)}))
-
-
-def _python() -> str:
-    """Slicer's own Python, as ``slicer.util.executePythonModule`` finds it."""
-    return shutil.which("PythonSlicer") or "PythonSlicer"
-
-
-def _environment() -> dict[str, str]:
-    """Slicer's environment, with the library: beside the module, or in a checkout one folder up."""
-    place = Path(__file__).resolve().parents[1]
-    if not (place / "MedWatermarkLib").is_dir():
-        place = place.parent
-    path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}

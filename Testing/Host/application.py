@@ -5,7 +5,9 @@ stands in the files beside this one, each of which names the part of Slicer that
 here are the application, the module manager and what a scripted module's panel lives in.
 """
 
+import ctypes
 import importlib.util
+import os
 import sys
 import tempfile
 import types
@@ -19,6 +21,7 @@ def start(main_window=True):
     if "slicer" in sys.modules and hasattr(sys.modules["slicer"], "app"):
         return sys.modules["slicer"].app
     sys.path.insert(0, str(HERE))
+    _make_constants_immortal()
     import slicer
 
     slicer.__path__.append(str(HERE / "slicer"))
@@ -26,15 +29,24 @@ def start(main_window=True):
     slicer.moduleNames = types.SimpleNamespace()
 
     slicer.app = _make_application(main_window)
+    _put_python_on_path(Path(slicer.app.temporaryPath))
     slicer.mrmlScene = slicer.app.mrmlScene()
     import dicom_database
     import mrml_widgets
 
+    _add_logics(slicer)
     slicer.dicomDatabase = dicom_database.ctkDICOMDatabase()
     slicer.qMRMLWidget = mrml_widgets.qMRMLWidget
     slicer.qMRMLNodeComboBox = mrml_widgets.qMRMLNodeComboBox
     slicer.qSlicerScriptedLoadableModuleWidget = _make_module_widget_class()
     return slicer.app
+
+
+def _make_constants_immortal():
+    """As Python 3.12 does: PySide6 6.12 relies on it, and takes a reference too many of each."""
+    if sys.version_info < (3, 12):
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 def _make_application(main_window):
@@ -67,10 +79,14 @@ def _make_application(main_window):
             )
             self._module_manager = ModuleManager()
             self._scene = _make_scene(slicer)
+            self._logic = slicer.vtkSlicerApplicationLogic()
             self._subject_hierarchy = _SubjectHierarchyPlugins(slicer, self._scene)
 
         def mrmlScene(self):
             return self._scene
+
+        def applicationLogic(self):
+            return self._logic
 
         def moduleManager(self):
             return self._module_manager
@@ -90,9 +106,11 @@ def _make_application(main_window):
 
         @property
         def cachePath(self):
-            path = Path(folder.name) / "SlicerIO"
-            path.mkdir(exist_ok=True)
-            return str(path)
+            return _subfolder(folder, "SlicerIO")
+
+        @property
+        def temporaryPath(self):
+            return _subfolder(folder, "temporary")
 
         userSettings = settings
 
@@ -101,6 +119,40 @@ def _make_application(main_window):
         app.main_window = qt.QMainWindow()
         app.main_window.objectName = "qSlicerMainWindow"
     return app
+
+
+def _subfolder(folder, name):
+    path = Path(folder.name) / name
+    path.mkdir(exist_ok=True)
+    return str(path)
+
+
+def _put_python_on_path(folder):
+    """Slicer's launcher puts ``PythonSlicer`` there, which runs Slicer's Python."""
+    launcher = folder / "PythonSlicer"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    launcher.chmod(0o755)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def _add_logics(slicer):
+    """The logics of loadable modules that ``slicer.util`` calls, and what those set up.
+
+    Mirrors ``Modules/Loadable/Segmentations/qSlicerSegmentationsModule.cxx`` and the base classes
+    of modules.
+    """
+    application = slicer.app.applicationLogic()
+    application.SetModuleLogic("Colors", slicer.mrmlScene.color_logic)
+    factory = slicer.vtkSegmentationConverterFactory.GetInstance()
+    factory.RegisterConverterRule(slicer.vtkBinaryLabelmapToClosedSurfaceConversionRule())
+    for name, kind in (
+        ("volumes", slicer.vtkSlicerVolumesLogic),
+        ("segmentations", slicer.vtkSlicerSegmentationsModuleLogic),
+    ):
+        logic = kind()
+        logic.SetMRMLApplicationLogic(application)
+        logic.SetMRMLScene(slicer.mrmlScene)
+        setattr(slicer.modules, name, types.SimpleNamespace(logic=lambda logic=logic: logic))
 
 
 def _make_scene(slicer):

@@ -9,7 +9,6 @@ neither exits nor runs with ``--testing`` leaves the application running.
 import os
 import re
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -65,18 +64,8 @@ def run_file(path):
         sys.path.remove(folder)
 
 
-def put_python_on_path(folder):
-    """Slicer's own launcher puts ``PythonSlicer`` there, which runs Slicer's Python."""
-    program = Path(folder) / "PythonSlicer"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    program.chmod(0o755)
-    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
-
-
 def main():
     options, rest = parse(sys.argv[1:])
-    folder = tempfile.TemporaryDirectory()
-    put_python_on_path(folder.name)
     app = application.start(main_window="--no-main-window" not in options["flags"])
     app.set_testing("--testing" in options["flags"])
     sys.argv = [options["script"], *rest]

@@ -154,8 +154,10 @@ def test_keygen_makes_a_key_file_that_the_password_opens(tmp_path):
 
 def test_a_dicom_folder_is_marked_read_and_restored_bit_for_bit(series, key_file, tmp_path):
     before = content(series)
-    out = tmp_path / "marked"
-    done = result_of("embed", series, out, "--diagnosis", DIAGNOSIS, "--key-file", key_file)
+    out, code = tmp_path / "marked", tmp_path / "code.png"
+    signing = ["--diagnosis", DIAGNOSIS, "--key-file", key_file, "--qr", code]
+    done = result_of("embed", series, out, *signing)
+    assert decode(Image.open(code)) == done["claim"]["text"].encode()
     assert content(series) == before
     assert done["claim"]["diagnosis"] == DIAGNOSIS
     assert done["claim"]["signer"] == load_account(key_file, PASSWORD).address

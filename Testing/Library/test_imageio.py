@@ -243,9 +243,13 @@ def test_dicom_attributes_that_itk_carries_in_a_file_are_known_as_identity(tmp_p
     image = SimpleITK.GetImageFromArray(np.zeros((2, 3, 4), np.int16))
     image.SetMetaData("0010|0010", "Grünwald^Ada ")
     image.SetMetaData("0008|0060", "CT")
+    image.SetMetaData("0028|1050", "40\\600")
+    image.SetMetaData("0028|1051", "80\\2800")
     SimpleITK.WriteImage(image, str(tmp_path / "converted.mha"))
     volume = read_volume(tmp_path / "converted.mha")
     assert volume.identity == {"PatientName": "Grünwald^Ada"}
+    assert volume.modality == "CT"
+    assert volume.window == (40, 80)
     # And they are gone from what is written.
     write_volume(volume, tmp_path / "again.nhdr")
     assert "Grünwald" not in (tmp_path / "again.nhdr").read_text()

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from phantoms import head
+from PIL import Image
 from typer.testing import CliRunner, Result
 
+from MedWatermarkLib import qr
 from MedWatermarkLib.account import create_key_file
 from MedWatermarkLib.cli import app
 from MedWatermarkLib.imageio import read_volume, write_volume
@@ -96,10 +98,13 @@ def test_an_altered_scan_exits_with_3_and_its_page_and_map_are_written(
         tmp_path / "page.html",
         "--map",
         tmp_path / "map.nrrd",
+        "--qr",
+        tmp_path / "code.png",
         "--json",
     )
     assert done.exit_code == 3
     facts = facts_of(done)
+    assert qr.decode(Image.open(facts["qr"])) == facts["claim"]["text"].encode()
     assert [check["outcome"] for check in facts["checks"]][3] == "failed"
     assert facts["alterations"]["slices"] == [1]
     assert "Do not rely on this scan" in (tmp_path / "page.html").read_text("utf-8")

@@ -2,9 +2,11 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from clinic import DIAGNOSIS, PASSWORD
 
 REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
@@ -60,12 +62,66 @@ def panel(host, module, slot_errors):
 
 
 @pytest.fixture
-def self_test(module):
-    """The module's self-test, for the scan and the account that it makes."""
-    test = sys.modules["MedWatermark"].MedWatermarkTest()
-    test.setUp()
-    yield test
-    test.doCleanups()
+def phantom(module):
+    """Scans to work with, as the self-test makes them."""
+    import MedWatermarkModule.phantom
+
+    return MedWatermarkModule.phantom
+
+
+@pytest.fixture
+def logic(module):
+    return sys.modules["MedWatermark"].MedWatermarkLogic()
+
+
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory):
+    """The key file of someone who signs, under `PASSWORD`."""
+    from MedWatermarkLib.account import create_key_file
+
+    path = tmp_path_factory.mktemp("keys") / "doctor.json"
+    create_key_file(path, PASSWORD, iterations=2)
+    return path
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Where a restoration record goes."""
+    return tmp_path / "head.restoration"
+
+
+@pytest.fixture
+def mark(logic, key_file, record):
+    """``mark(scan)``: the marked node."""
+
+    def mark_scan(scan, diagnosis=DIAGNOSIS, **options):
+        return logic.embed(scan, diagnosis, key_file, PASSWORD, record, **options).wait().node
+
+    return mark_scan
+
+
+@pytest.fixture
+def finish(host, panel):
+    """``finish()``: wait until what the panel has started is done."""
+    import qt
+
+    def wait_until_done():
+        assert panel.isRunning()
+        loop = qt.QEventLoop()
+        end = time.monotonic() + 300
+
+        def look():
+            if not panel.isRunning() or time.monotonic() > end:
+                loop.quit()
+
+        timer = qt.QTimer()
+        timer.timeout.connect(look)
+        timer.start(20)
+        loop.exec_()
+        timer.stop()
+        assert not panel.isRunning()
+
+    return wait_until_done
 
 
 @pytest.fixture

@@ -3,28 +3,31 @@
 import sys
 
 import pytest
-
-PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="session")
-def key_file(tmp_path_factory):
-    from MedWatermarkLib.account import create_key_file
-
-    path = tmp_path_factory.mktemp("keys") / "doctor.json"
-    create_key_file(path, PASSWORD, iterations=2)
-    return path
+from clinic import DIAGNOSIS, PASSWORD
 
 
 @pytest.fixture
-def ready(panel, self_test, key_file):
+def ready(panel, phantom, key_file, record):
     """The panel with everything that marking needs."""
-    choices = panel._parameterNode
-    choices.inputVolume = self_test.phantom()
+    choices = panel.parameters
+    choices.inputVolume = phantom.ct()
     choices.keyFile = str(key_file)
-    choices.restorationFile = str(self_test.record)
-    type_text(panel.ui.diagnosisTextEdit, self_test.DIAGNOSIS)
+    choices.restorationFile = str(record)
+    type_text(panel.ui.diagnosisTextEdit, DIAGNOSIS)
     return panel
+
+
+@pytest.fixture
+def embed(ready, answer, click, finish):
+    """``embed()``: click, give the password, wait; the marked node."""
+
+    def click_and_wait():
+        answer(give_password(PASSWORD))
+        click(ready.ui.embedButton)
+        finish()
+        return ready.parameters.receivedVolume
+
+    return click_and_wait
 
 
 def type_text(widget, text):
@@ -41,153 +44,171 @@ def give_password(password):
     return reply
 
 
-def embed(panel, answer, click):
-    answer(give_password(PASSWORD))
-    click(panel.ui.embedButton)
-    return panel._parameterNode.inputVolume
+def buttons(panel):
+    return panel.ui.embedButton, panel.ui.verifyButton, panel.ui.restoreButton
 
 
 def test_an_empty_scene_asks_for_a_volume(panel):
-    for button in (panel.ui.embedButton, panel.ui.extractButton, panel.ui.restoreButton):
+    for button in buttons(panel):
         assert not button.enabled
         assert button.toolTip == "Choose a volume."
 
 
-def test_the_first_scan_is_chosen_and_label_maps_are_not_offered(host, panel, self_test):
+def test_the_first_scan_is_chosen_and_label_maps_are_not_offered(host, panel, phantom):
     import slicer
 
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "Labels")
-    scan = self_test.phantom()
-    assert panel.ui.inputSelector.nodeCount() == 1
-    assert panel._parameterNode.inputVolume is scan
+    scan = phantom.ct()
+    for selector in (panel.ui.inputSelector, panel.ui.receivedSelector):
+        assert selector.nodeCount() == 1
+        assert selector.currentNode() is scan
 
 
-def test_each_choice_brings_embed_nearer(panel, self_test, key_file):
+def test_each_choice_brings_embed_nearer(panel, phantom, key_file, record):
     button = panel.ui.embedButton
-    choices = panel._parameterNode
-    choices.inputVolume = self_test.phantom()
+    choices = panel.parameters
+    choices.inputVolume = phantom.ct()
     assert button.toolTip.startswith("Write the diagnosis")
     type_text(panel.ui.diagnosisTextEdit, "No haemorrhage.")
     assert button.toolTip.startswith("Choose the key file")
     panel.ui.keyFilePathLineEdit.setCurrentPath(str(key_file))
     assert button.toolTip.startswith("Choose where the restoration record")
-    panel.ui.restorationPathLineEdit.setCurrentPath(str(self_test.record.parent / "no" / "file"))
-    assert button.toolTip.startswith("The folder of the restoration record")
+    panel.ui.restorationPathLineEdit.setCurrentPath(str(record.parent / "no" / "file"))
+    assert button.toolTip.startswith("The folder of file")
     panel.ui.restorationPathLineEdit.setCurrentPath(str(key_file))
     assert button.toolTip.startswith("The restoration record exists")
-    panel.ui.restorationPathLineEdit.setCurrentPath(str(self_test.record))
+    panel.ui.restorationPathLineEdit.setCurrentPath(str(record))
     assert button.enabled
     choices.outputVolume = choices.inputVolume
     assert button.toolTip.startswith("Choose an output volume other")
+
+
+def test_files_that_are_not_there_are_named_before_verifying(panel, phantom, record):
+    panel.parameters.receivedVolume = phantom.ct()
+    assert panel.ui.verifyButton.enabled
+    assert panel.ui.restoreButton.toolTip.startswith("Choose the restoration record")
+    panel.ui.ledgerPathLineEdit.setCurrentPath(str(record.parent / "ledger.toml"))
+    assert panel.ui.verifyButton.toolTip.endswith("ledger.toml.")
+    assert not panel.ui.verifyButton.enabled
+    assert panel.ui.showAlterationsButton.toolTip == "Verify the scan first."
+
+
+def test_a_strength_is_said_in_units_of_the_scan(panel):
+    assert "1.5 HU on average, and no voxel by more than 11 HU" in panel.ui.strengthLabel.text
+    panel.ui.strengthSpinBox.value = 2
+    assert panel.parameters.strength == 2
+    assert panel.ui.strengthLabel.text.startswith("2 on average, and no voxel by more than 14")
 
 
 def test_a_volume_without_voxels_can_do_nothing(panel):
     import slicer
 
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
-    assert panel.ui.extractButton.toolTip == "The chosen volume has no voxels."
-    assert not panel.ui.extractButton.enabled
+    assert panel.ui.verifyButton.toolTip == "The chosen volume has no voxels."
+    assert not panel.ui.verifyButton.enabled
 
 
 def test_typing_a_diagnosis_goes_forward(panel):
     type_text(panel.ui.diagnosisTextEdit, "Acute infarct")
-    assert panel._parameterNode.diagnosis == "Acute infarct"
+    assert panel.parameters.diagnosis == "Acute infarct"
     assert panel.ui.diagnosisTextEdit.plainText == "Acute infarct"
 
 
-def test_a_scan_is_marked_read_and_restored_by_three_clicks(ready, answer, self_test, click):
-    import slicer
-
-    scan = ready._parameterNode.inputVolume
-    marked = embed(ready, answer, click)
-    assert marked is not scan
-    assert self_test.record.is_file()
-    assert ready.ui.headlineLabel.text.startswith("The scan was marked: Head marked.")
-
-    click(ready.ui.extractButton)
-    assert ready.ui.claimDiagnosisTextEdit.plainText == self_test.DIAGNOSIS
-    assert ready.ui.claimSignerLineEdit.text == marked.GetAttribute("MedWatermark.Signer")
-    assert ready.ui.headlineLabel.text.startswith("A claim was read.")
-
-    click(ready.ui.restoreButton)
-    restored = slicer.util.getNode("Head marked restored")
-    voxels = slicer.util.arrayFromVolume(restored)
-    assert voxels.tobytes() == slicer.util.arrayFromVolume(scan).tobytes()
+def test_while_something_runs_nothing_else_can_be_started(ready, answer, click, finish):
+    answer(give_password(PASSWORD))
+    click(ready.ui.embedButton)
+    for button in buttons(ready)[:2]:
+        assert not button.enabled
+        assert button.toolTip == "Wait for what is running, or cancel it."
+    assert ready.ui.cancelButton.enabled
+    assert not ready.ui.taskWidget.isHidden()
+    finish()
+    assert ready.ui.taskWidget.isHidden()
+    assert ready.ui.verifyButton.enabled
 
 
-def test_the_qr_code_that_is_shown_can_be_scanned(ready, answer, click, tmp_path):
+def test_qr_codes_that_are_shown_can_be_scanned(ready, embed, click, finish, tmp_path):
     from PIL import Image
 
     from MedWatermarkLib import qr
 
-    marked = embed(ready, answer, click)
-    click(ready.ui.extractButton)
-    assert ready.ui.qrLabel.pixmap.save(str(tmp_path / "shown.png"))
-    shown = qr.decode(Image.open(tmp_path / "shown.png"))
-    assert shown == marked.GetAttribute("MedWatermark.Claim").encode()
+    marked = embed()
+    click(ready.ui.verifyButton)
+    finish()
+    for label in (ready.ui.markedQRLabel, ready.ui.readQRLabel):
+        assert label.pixmap.save(str(tmp_path / "shown.png"))
+        shown = qr.decode(Image.open(tmp_path / "shown.png"))
+        assert shown == marked.GetAttribute("MedWatermark.Claim").encode()
 
 
-def test_a_scan_without_a_mark_says_so(panel, self_test, click):
-    panel._parameterNode.inputVolume = self_test.phantom()
-    click(panel.ui.extractButton)
-    assert panel.ui.headlineLabel.text == "No public mark was found in this scan."
-    assert not panel.ui.claimWidget.visible
+def test_a_scan_without_a_mark_says_so(panel, phantom, click, finish):
+    panel.parameters.receivedVolume = phantom.ct()
+    click(panel.ui.verifyButton)
+    finish()
+    assert panel.ui.headlineLabel.text.startswith("Do not rely on this scan")
+    assert panel.ui.checkIcon1.toolTip == "failed"
+    assert panel.ui.claimWidget.isHidden()
+    assert panel.ui.readQRLabel.isHidden()
+    assert panel.ui.showAlterationsButton.toolTip == "Nothing tells where the scan was altered."
 
 
-def test_cancelling_the_password_does_nothing(ready, answer, self_test, click):
+def test_a_verdict_goes_when_another_scan_is_chosen(panel, phantom, click, finish):
+    panel.parameters.receivedVolume = phantom.ct()
+    click(panel.ui.verifyButton)
+    finish()
+    assert not panel.ui.verdictWidget.isHidden()
+    panel.parameters.receivedVolume = phantom.mr()
+    assert panel.ui.verdictWidget.isHidden()
+
+
+def test_cancelling_the_password_does_nothing(ready, answer, record, click):
     import slicer
 
     before = slicer.mrmlScene.GetNumberOfNodes()
     answer(lambda dialog: dialog.reject())
     click(ready.ui.embedButton)
+    assert not ready.isRunning()
     assert slicer.mrmlScene.GetNumberOfNodes() == before
-    assert not self_test.record.exists()
+    assert not record.exists()
 
 
-def test_cancelling_the_marking_changes_nothing(ready, answer, self_test, click):
+def test_cancelling_the_marking_changes_nothing(ready, answer, record, click, finish):
     import slicer
 
-    scan = ready._parameterNode.inputVolume
+    scan = ready.parameters.inputVolume
     before = slicer.mrmlScene.GetNumberOfNodes()
-
-    def give_password_and_cancel(dialog):
-        answer(lambda progress: progress.cancel())
-        give_password(PASSWORD)(dialog)
-
-    answer(give_password_and_cancel)
+    answer(give_password(PASSWORD))
     click(ready.ui.embedButton)
-    assert ready.ui.headlineLabel.text == "Cancelled; nothing was changed."
+    click(ready.ui.cancelButton)
+    assert ready.ui.taskLabel.text == "Cancelling"
+    finish()
     assert slicer.mrmlScene.GetNumberOfNodes() == before
-    assert ready._parameterNode.inputVolume is scan
-    assert not self_test.record.exists()
+    assert ready.parameters.receivedVolume is scan
+    assert not record.exists()
+    assert ready.ui.embedButton.enabled
 
 
 def test_a_wrong_password_is_shown_and_changes_nothing(
-    ready, answer, self_test, slot_errors, click
+    ready, answer, record, slot_errors, click, finish
 ):
     import slicer
 
-    from MedWatermarkLib.account import WrongPasswordError
-
     before = slicer.mrmlScene.GetNumberOfNodes()
     shown = []
-
-    def wrong_password(dialog):
-        give_password("wrong")(dialog)
-        answer(lambda box: (shown.append(box.text), box.accept()))
-
-    answer(wrong_password)
+    answer(give_password("wrong"))
     click(ready.ui.embedButton)
+    answer(lambda box: (shown.append(box.text), box.accept()))
+    finish()
     assert shown[0].startswith("The scan was not marked.")
     assert "password" in shown[0]
     assert "wrong" not in shown[0]
-    assert [type(error) for error in slot_errors] == [WrongPasswordError]
+    assert [error.kind for error in slot_errors] == ["WrongPasswordError"]
     slot_errors.clear()
     assert slicer.mrmlScene.GetNumberOfNodes() == before
-    assert not self_test.record.exists()
+    assert not record.exists()
 
 
-def test_the_prompt_hides_the_password_and_no_node_keeps_it(ready, answer, click):
+def test_the_prompt_hides_the_password_and_no_node_keeps_it(ready, answer, click, finish):
     import qt
     import slicer
 
@@ -199,6 +220,7 @@ def test_the_prompt_hides_the_password_and_no_node_keeps_it(ready, answer, click
 
     answer(reply)
     click(ready.ui.embedButton)
+    finish()
     assert echo == [qt.QLineEdit.Password]
     slicer.mrmlScene.SetSaveToXMLString(1)
     slicer.mrmlScene.Commit()
@@ -211,7 +233,7 @@ def test_the_prompt_hides_the_password_and_no_node_keeps_it(ready, answer, click
 def test_choices_are_saved_with_the_scene(ready, tmp_path):
     import slicer
 
-    choices = ready._parameterNode
+    choices = ready.parameters
     chosen = choices.diagnosis, choices.keyFile, choices.restorationFile
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Commit()
@@ -220,29 +242,55 @@ def test_choices_are_saved_with_the_scene(ready, tmp_path):
     slicer.mrmlScene.SetURL(str(tmp_path / "scene.mrml"))
     slicer.mrmlScene.Connect()
     ready.initializeParameterNode()
-    choices = ready._parameterNode
+    choices = ready.parameters
     assert (choices.diagnosis, choices.keyFile, choices.restorationFile) == chosen
     assert ready.ui.diagnosisTextEdit.plainText == chosen[0]
 
 
-def test_closing_the_scene_empties_the_panel(ready):
+def test_closing_the_scene_ends_what_runs_and_empties_the_panel(ready, answer, click, record):
     import slicer
 
+    answer(give_password(PASSWORD))
+    click(ready.ui.embedButton)
     slicer.mrmlScene.Clear()
+    assert not ready.isRunning()
+    assert not record.exists()
     assert ready.ui.inputSelector.currentNode() is None
     assert ready.ui.diagnosisTextEdit.plainText == ""
     assert ready.ui.embedButton.toolTip == "Choose a volume."
 
 
-def test_a_panel_that_was_left_does_not_follow_the_scene(module, ready):
+def test_a_panel_that_was_left_does_not_follow_the_scene_but_ends_its_work(
+    module, ready, answer, click, finish, record
+):
     import slicer
 
+    answer(give_password(PASSWORD))
+    click(ready.ui.embedButton)
     representation = module.widgetRepresentation()
     representation.exit()
+    assert ready.parameters is None
+    finish()
+    assert record.is_file()
+    assert slicer.util.getNode("Head CT marked")
     slicer.mrmlScene.Clear()
-    assert ready._parameterNode is None
+    assert ready.parameters is None
     representation.enter()
-    assert ready._parameterNode is not None
+    assert ready.parameters is not None
+
+
+def test_the_difference_is_in_the_scene_only_while_it_is_shown(ready, embed):
+    import slicer
+
+    embed()
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    ready.ui.showDifferenceButton.checked = True
+    difference = slicer.util.getNode("Head CT marked minus original")
+    voxels = slicer.util.arrayFromVolume(difference)
+    assert 0 < abs(voxels).max() <= 11
+    assert not difference.GetSaveWithScene()
+    ready.ui.showOriginalButton.checked = True
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
 
 
 def test_reload_takes_module_and_library_anew(ready, monkeypatch):
@@ -253,12 +301,13 @@ def test_reload_takes_module_and_library_anew(ready, monkeypatch):
     for name in list(sys.modules):
         if name.partition(".")[0] == "MedWatermarkLib":
             monkeypatch.setitem(sys.modules, name, sys.modules[name])
-    old_class = type(ready)
+    old_class, old_logic = type(ready), type(ready.logic)
     ready.onReload()
     reloaded = slicer.modules.MedWatermarkWidget
     assert type(reloaded) is not old_class
-    assert ready._parameterNode is None
-    assert reloaded.ui.diagnosisTextEdit.plainText == reloaded._parameterNode.diagnosis != ""
+    assert type(reloaded.logic) is not old_logic
+    assert ready.parameters is None
+    assert reloaded.ui.diagnosisTextEdit.plainText == reloaded.parameters.diagnosis != ""
     import MedWatermarkLib.volume as reloaded_library
 
     assert sys.modules["MedWatermarkLib.volume"] is not library

@@ -1,7 +1,26 @@
 """The module's own self-test, which Slicer runs too."""
 
+import sys
+import unittest
 
-def test_the_self_test_passes_without_slicer(module):
+
+def test_the_self_test_passes_without_slicer(module, slot_errors):
+    # As slicer.testing.runUnitTest runs it.
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(
+        sys.modules["MedWatermark"].MedWatermarkTest
+    )
+    assert suite.countTestCases() > 5
+    result = unittest.TextTestRunner(verbosity=2).run(suite)
+    assert result.wasSuccessful(), [text for _, text in result.errors + result.failures]
+    assert slot_errors == []
+
+
+def test_the_self_test_is_what_slicers_button_runs(module, monkeypatch):
     import slicer
 
+    test = sys.modules["MedWatermark"].MedWatermarkTest
+    ran = []
+    for name in unittest.defaultTestLoader.getTestCaseNames(test):
+        monkeypatch.setattr(test, name, lambda self, name=name: ran.append(name))
     slicer.selfTests["MedWatermark"](msec=0)
+    assert ran == unittest.defaultTestLoader.getTestCaseNames(test)

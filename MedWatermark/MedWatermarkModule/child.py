@@ -1,0 +1,126 @@
+"""A child process that does what takes long: the command line of the library, with JSON lines.
+
+Python threads starve in Slicer, so its lines go to a file that is read whenever the caller looks,
+and nobody ever waits for it. Needs neither Qt nor a scene.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+# How long a cancelled child may take to put its files away before it is ended by force.
+PATIENCE_S = 10
+
+
+class CommandError(RuntimeError):
+    """
+    A command of the library failed. Its text was written for whoever uses the panel.
+
+    kind - Name of the error's class in the library, such as ``WrongPasswordError``.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Child:
+    """
+    ``PythonSlicer -m MedWatermarkLib ... --json``, running.
+
+    :param arguments: of the command line; never a secret, since all users of a machine see them.
+    :param folder: of the caller's own, for what the child says.
+    :param secret: lines for its standard input, such as a password.
+    """
+
+    def __init__(self, arguments: list, folder: Path, secret: str = "") -> None:
+        self._lines = folder / "lines.jsonl"
+        self._complaint = folder / "complaint.txt"
+        self._rest = b""
+        command = [python(), "-m", "MedWatermarkLib", *map(str, arguments), "--json"]
+        with self._lines.open("wb") as lines, self._complaint.open("wb") as complaint:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=lines,
+                stderr=complaint,
+                cwd=folder,
+                env=environment(),
+                **_apart(),
+            )
+        self._reader = self._lines.open("rb")
+        try:
+            with self._process.stdin as channel:
+                channel.write(secret.encode())
+        except OSError:  # It has ended already, and has said why.
+            pass
+
+    def events(self) -> list[dict]:
+        """What the child has said since this was asked last."""
+        *lines, self._rest = (self._rest + self._reader.read()).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def returnCode(self) -> int | None:
+        """With what it ended, or None while it runs."""
+        return self._process.poll()
+
+    def complaint(self) -> str:
+        """What it said beside its lines, which it does when it was called wrongly."""
+        return self._complaint.read_text(encoding="utf-8", errors="replace").strip()
+
+    def cancel(self) -> None:
+        """Ask it to end, and leave no file behind."""
+        if self._process.poll() is not None:
+            return
+        if os.name == "nt":
+            # PythonSlicer is a launcher: the tree below it has to go with it.
+            tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
+            subprocess.run(tree, capture_output=True, check=False, **_apart())
+        else:
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+    def close(self) -> None:
+        """Have it ended, by force if it must be."""
+        self.cancel()
+        try:
+            self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.close()
+
+
+def python() -> str:
+    """
+    Slicer's own Python, as ``slicer.util.executePythonModule`` finds it.
+
+    :raises CommandError: if it is not there.
+    """
+    found = shutil.which("PythonSlicer")
+    if found is None:
+        raise CommandError(
+            "PythonNotFoundError",
+            _("Slicer's own Python (PythonSlicer) was not found; install Slicer anew."),
+        )
+    return found
+
+
+def environment() -> dict[str, str]:
+    """Slicer's environment, with the library: beside the module, or in a checkout one folder up."""
+    place = Path(__file__).resolve().parents[1]
+    if not (place / "MedWatermarkLib").is_dir():
+        place = place.parent
+    path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}
+
+
+def _apart() -> dict:
+    """So that the child has no console, and can be ended with what it started."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}

@@ -1,0 +1,94 @@
+"""The choices of the panel, which are saved with the scene, and what connects them to widgets."""
+
+import ctk
+import qt
+from slicer import vtkMRMLScalarVolumeNode
+from slicer.parameterNodeWrapper import (
+    GuiConnector,
+    parameterNodeGuiConnector,
+    parameterNodeWrapper,
+)
+
+
+@parameterNodeWrapper
+class MedWatermarkParameterNode:
+    """
+    The choices of the panel. No password and no key is among them.
+
+    inputVolume - The scan to mark.
+    outputVolume - Where the marked scan goes; none for a new volume.
+    diagnosis - The text to sign.
+    keyFile - The encrypted key of the one who signs.
+    strength - Change (RMSE) in units of the scan; 0 for what suits it.
+    restorationFile - Where the restoration record is written.
+    receivedVolume - The scan to verify or to restore.
+    ledgerFile - Where the ledger is.
+    leavesFile - Tile leaves that came with the received scan.
+    recordFile - Restoration record of the received scan.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputVolume: vtkMRMLScalarVolumeNode
+    diagnosis: str = ""
+    keyFile: str = ""
+    strength: float = 0.0
+    restorationFile: str = ""
+    receivedVolume: vtkMRMLScalarVolumeNode
+    ledgerFile: str = ""
+    leavesFile: str = ""
+    recordFile: str = ""
+
+
+class _TextConnector(GuiConnector):
+    """What the two connectors below have in common."""
+
+    widgetType = None
+    textProperty = ""
+    changeSignal = ""
+
+    @classmethod
+    def canRepresent(cls, widget, datatype) -> bool:
+        return type(widget) is cls.widgetType and datatype is str
+
+    @classmethod
+    def create(cls, widget, datatype):
+        return cls(widget)
+
+    def __init__(self, widget):
+        super().__init__()
+        self._widget = widget
+
+    def _connect(self):
+        getattr(self._widget, self.changeSignal).connect(self.changed)
+
+    def _disconnect(self):
+        getattr(self._widget, self.changeSignal).disconnect(self.changed)
+
+    def widget(self):
+        return self._widget
+
+    def read(self) -> str:
+        return getattr(self._widget, self.textProperty)
+
+    def write(self, value: str) -> None:
+        # Writing text moves the cursor to its start, so that typing would run backwards.
+        if value != self.read():
+            setattr(self._widget, self.textProperty, value)
+
+
+@parameterNodeGuiConnector
+class PlainTextEditToStrConnector(_TextConnector):
+    """Slicer has a connector for QTextEdit only, and that one moves the cursor."""
+
+    widgetType = qt.QPlainTextEdit
+    textProperty = "plainText"
+    changeSignal = "textChanged"
+
+
+@parameterNodeGuiConnector
+class PathLineEditToStrConnector(_TextConnector):
+    """Slicer has a connector to pathlib.Path only, whose empty path shows as "."."""
+
+    widgetType = ctk.ctkPathLineEdit
+    textProperty = "currentPath"
+    changeSignal = "currentPathChanged"

@@ -1,0 +1,88 @@
+"""Scans that the self-test makes for itself: a head of ellipses, as CT and as MR."""
+
+import numpy as np
+import slicer
+import vtk
+
+
+def ct(dtype=np.int16):
+    """A head in air, noisy, oblique, in HU."""
+    y, x, radius, noise = _head(8)
+    tissue = np.where(radius < 0.85, 35 + 20 * np.sin(6 * x) * np.cos(5 * y), 900)
+    voxels = (np.where(radius < 1, tissue, -1000) + noise).astype(dtype)
+    node = _node(voxels, "Head CT", window=(80, 40))
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    node.SetVoxelValueUnits(units)
+    return node
+
+
+def mr():
+    """A head without units, whose background is the magnitude of noise."""
+    y, x, radius, noise = _head(12)
+    tissue = np.where(radius < 0.85, 400 + 90 * np.sin(6 * x) * np.cos(5 * y), 120)
+    signal = np.where(radius < 1, tissue, 0)
+    node = _node(np.abs(signal + noise).round().astype(np.uint16), "Head MR", window=(700, 350))
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    hierarchy.SetItemAttribute(hierarchy.GetItemByDataNode(node), attribute, "MR")
+    return node
+
+
+def _head(sigma):
+    z, y, x = np.ogrid[-1:1:5j, -1:1:256j, -1:1:256j]
+    radius = np.sqrt((x / 0.8) ** 2 + (y / 0.9) ** 2 + 0.1 * z**2)
+    return y, x, radius, np.random.default_rng(0).normal(0, sigma, radius.shape)
+
+
+def _node(voxels, name, window):
+    node = slicer.util.addVolumeFromArray(voxels, name=name)
+    axes = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) * (-0.45, -0.45, 3.1)
+    matrix = np.eye(4)
+    matrix[:3] = np.column_stack([axes, (101.3, 87.1, -12.7)])
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAutoWindowLevel(False)
+    node.GetDisplayNode().SetWindowLevel(*window)
+    return node
+
+
+def shear():
+    """What Slicer puts above a series that was taken with a tilted gantry."""
+    matrix = np.eye(4)
+    matrix[1, 2] = 0.2
+    return slicer.util.vtkMatrixFromArray(matrix)
+
+
+def ensureSliceView():
+    """Have a slice view in the scene: without a main window there is none."""
+    for kind in ("vtkMRMLSliceNode", "vtkMRMLSliceCompositeNode"):
+        if not slicer.mrmlScene.GetFirstNodeByClass(kind):
+            node = slicer.mrmlScene.CreateNodeByClass(kind)
+            node.UnRegister(None)
+            node.SetLayoutName("Red")
+            node.SetSingletonTag("Red")
+            slicer.mrmlScene.AddNode(node)
+
+
+def ijkToRAS(node):
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def nameThePatient(node, name: str):
+    """Put a node under a patient, as Slicer's DICOM reader does."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    constants = slicer.vtkMRMLSubjectHierarchyConstants
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name)
+    hierarchy.SetItemAttribute(patient, constants.GetDICOMPatientNameAttributeName(), name)
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), patient)
+    return patient
+
+
+def writeKeyFile(path, password: str) -> str:
+    """Make an account as ``medwatermark keygen`` does, but quick to open; returns its address."""
+    from MedWatermarkLib.account import create_key_file
+
+    return create_key_file(path, password, iterations=2)

@@ -1,0 +1,4 @@
+"""What the tests sign with."""
+
+DIAGNOSIS = "Acute infarct, left MCA territory; no haemorrhage."
+PASSWORD = "correct horse"
