@@ -99,3 +99,20 @@ def test_links_that_another_laid_are_not_followed(tmp_path: Path) -> None:
         pass
     assert (precious / "lock").read_text() == "precious"
     assert other.exists()
+
+
+def test_programs_that_begin_at_the_same_moment_do_not_remove_each_others(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from MedWatermarkLib.output import new_files\n"
+        "for number in range(200):\n"
+        "    with new_files(Path(f'{sys.argv[1]}-{number}')) as [staged]:\n"
+        "        staged.write_text('whole')\n"
+    )
+    programs = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / name)], cwd=ROOT)
+        for name in "abc"
+    ]
+    assert [program.wait(60) for program in programs] == [0, 0, 0]
+    assert len(list(tmp_path.iterdir())) == 600
