@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
+import deals
 import pytest
 from anvil import StartAnvil, run_anvil
+from chains import Chain
+from deals import Deal, MakeDeal
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
@@ -28,3 +33,16 @@ def funded_accounts() -> tuple[LocalAccount, ...]:
     return tuple(
         Account.from_mnemonic(_PHRASE, account_path=f"m/44'/60'/0'/0/{index}") for index in range(5)
     )
+
+
+@pytest.fixture
+def make_deal(chain: Chain, tmp_path: Path) -> MakeDeal:
+    """Bring two together on the chain of the tests: ``make_deal()`` or ``make_deal(Cheat)``."""
+    return lambda *arguments, **options: deals.make_deal(
+        chain, tmp_path / secrets.token_hex(4), *arguments, **options
+    )
+
+
+@pytest.fixture
+def deal(make_deal: MakeDeal) -> Deal:
+    return make_deal()

@@ -165,6 +165,10 @@ def make_deal(
     )
 
 
+#: Takes what `make_deal` does after chain and place.
+MakeDeal = Callable[..., Deal]
+
+
 class Purse:
     """What an account has, but for the gas that it paid since."""
 
@@ -183,3 +187,10 @@ class Purse:
                 if receipt["from"] == self._address:
                     gas += receipt["gasUsed"] * receipt["effectiveGasPrice"]
         return eth.get_balance(self._address) + gas - self._had
+
+
+def twice(step: Callable[[], Any]) -> Any:
+    """Take a step, and take it again, as after a crash that hid that it was taken."""
+    first = step()
+    assert step() == first
+    return first

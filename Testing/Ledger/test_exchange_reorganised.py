@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from chains import Chain, open_chain
-from deals import PRICE, Deal, Purse, make_deal
+from deals import PRICE, Deal, Purse
 
 from MedWatermarkLib.exchange import NotYetError
 from MedWatermarkLib.ledger_errors import NonceTakenError
@@ -21,11 +20,6 @@ CONFIRMATIONS = 3
 def chain() -> Iterator[Chain]:
     with open_chain("anvil") as chain:
         yield chain
-
-
-@pytest.fixture
-def deal(chain: Chain, tmp_path: Path) -> Deal:
-    return make_deal(chain, tmp_path / "deal")
 
 
 def _reorganise(deal: Deal, depth: int, *replacements: bytes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from chains import Chain, open_chain
-from deals import Deal, make_deal
+from deals import Deal, MakeDeal
 from servers import Shelf, new_bucket, s3_environment, s3_server, web_server
 
 from MedWatermarkLib import store as stores
@@ -37,8 +37,8 @@ def _local(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def deal(chain: Chain, tmp_path: Path) -> Deal:
-    return make_deal(chain, tmp_path / "deal", plain_content=CONTENT)
+def deal(make_deal: MakeDeal) -> Deal:
+    return make_deal(plain_content=CONTENT)
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ import hashlib
 import io
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pyrage
 import pytest
 from chains import Chain, open_chain
-from deals import CONTENT, Cheat, Deal, make_deal
+from deals import CONTENT, Cheat, Deal, MakeDeal
 from eth_utils.crypto import keccak
 
 from MedWatermarkLib.exchange import Owner
@@ -87,9 +86,9 @@ def _opens(sealed: bytes, words: Iterable[bytes]) -> bool:
 
 @pytest.mark.parametrize("kind", [Owner, Cheat])
 def test_an_outsider_opens_nothing_with_all_that_was_published(
-    chain: Chain, tmp_path: Path, kind: type[Owner]
+    make_deal: MakeDeal, kind: type[Owner]
 ) -> None:
-    deal = make_deal(chain, tmp_path / "deal", kind)
+    deal = make_deal(kind)
     first = deal.buyer.web3.eth.block_number + 1
     deal.until("revealed")
     deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)
@@ -135,9 +134,8 @@ def test_what_is_tried_would_open_a_package_if_its_secret_was_there() -> None:
 
 
 def test_the_key_of_a_sale_and_the_identities_are_in_no_file_before_they_should(
-    chain: Chain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    deal: Deal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deal = make_deal(chain, tmp_path / "deal")
     first = deal.buyer.web3.eth.block_number + 1
     caplog.set_level(logging.DEBUG)
     deal.until("accepted")
