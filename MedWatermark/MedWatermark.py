@@ -2,6 +2,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
@@ -12,6 +13,8 @@ HERE = Path(__file__).resolve().parent
 for package, place in (("MedWatermarkModule", HERE), ("MedWatermarkLib", HERE.parent)):
     if importlib.util.find_spec(package) is None:
         sys.path.append(str(place))
+
+from MedWatermarkModule import sample_data  # noqa: E402
 
 # Slicer finds these here by their names.
 from MedWatermarkModule.logic import MedWatermarkLogic  # noqa: E402
@@ -42,3 +45,4 @@ Builds on the method of Chen, Bai and Yao, "A Secure and Privacy-Preserving Wate
 Based Medical Image Sharing Method", Chinese Journal of Electronics 29(5), 2020, 819-825,
 <a href="https://doi.org/10.1049/cje.2020.07.003">doi 10.1049/cje.2020.07.003</a>.
 """)
+        slicer.app.connect("startupCompleted()", sample_data.register)

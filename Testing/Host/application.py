@@ -91,6 +91,9 @@ def _make_application(main_window):
         def moduleManager(self):
             return self._module_manager
 
+        def layoutManager(self):
+            """None, as in Slicer without a main window: the host has no views."""
+
         def testingEnabled(self):
             return self._testing
 
