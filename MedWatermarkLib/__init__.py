@@ -19,7 +19,7 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - packages: ``package``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
 - ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated;
 - ``verify``: every check on a scan that was received;
-- many scans: ``worklist``, ``plan``, ``results``, ``batch*``, ``workers``;
+- many scans: ``worklist``, ``results``, ``run_folder``, ``batch*``, ``workers``;
 - the command line: ``cli`` and what it shows.
 """
 

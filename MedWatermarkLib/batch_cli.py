@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from MedWatermarkLib.ledger_cli import LEDGER_VARIABLE
+from MedWatermarkLib.ledger_cli import LEDGER_VARIABLE, KeyFile, LedgerFile
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import reporting
 
@@ -216,6 +216,51 @@ def restore(
 
         asked = _run(input, folder, workers, memory, scheduler, dry_run, again)
         run_batch(asked, Restore(key), report)
+
+
+@app.command(
+    epilog="Examples:\n\nmedwatermark batch register run/ --ledger ledger.toml "
+    "--key-file hospital.json --signer-key-file doctor.json"
+)
+def register(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of batch embed.")],
+    ledger: LedgerFile,
+    key_file: KeyFile,
+    signer_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Key file of whoever signed the scans, if that is another account.",
+            show_default="the same",
+        ),
+    ] = None,
+    password_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--password-stdin",
+            help="Read the passwords from stdin: of the key file, and of the signer's in the next "
+            "line.",
+        ),
+    ] = False,
+    json_lines: Json = False,
+) -> None:
+    """Register all that a run has marked, in one transaction.
+
+    Its signer signs the root of all records; the institution sends it. What shows that a record is
+    in it is kept in `batch-paths/`, and is needed to verify the scan.
+    """
+    with reporting(json_lines) as report:
+        password = read_password(password_stdin, f"Password of {key_file}")
+        of_signer = ""
+        if signer_key_file is not None:
+            of_signer = read_password(password_stdin, f"Password of {signer_key_file}")
+        report.step("Opening the key files", 0.0, 0.1)
+        from MedWatermarkLib.account import load_account
+        from MedWatermarkLib.batch_commands import register_batch
+        from MedWatermarkLib.ledger import Ledger
+
+        account = load_account(key_file, password)
+        signer = load_account(signer_key_file, of_signer) if signer_key_file else account
+        register_batch(folder, Ledger.connect(ledger, account=account), signer, report)
 
 
 def _run(

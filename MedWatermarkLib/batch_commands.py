@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -15,10 +16,22 @@ from MedWatermarkLib.batch import Todo, items_of_run, run, todo
 from MedWatermarkLib.batch_task import Task
 from MedWatermarkLib.report import ExitCode, Report
 from MedWatermarkLib.results import FAILED, Results
-from MedWatermarkLib.run_folder import RESULTS, is_run_folder, planned, run_folder
+from MedWatermarkLib.run_folder import (
+    RESULTS,
+    RunFolderError,
+    is_run_folder,
+    planned,
+    read_plan,
+    run_folder,
+)
 from MedWatermarkLib.tables import grid
 from MedWatermarkLib.workers import Engine
 from MedWatermarkLib.worklist import Item, find_items
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from MedWatermarkLib.ledger import Ledger
 
 # Lines that a terminal shows of a list.
 _SHOWN = 20
@@ -83,6 +96,50 @@ def run_batch(asked: Run, task: Task, report: Report, diagnosis: str | None = No
             )
             raise typer.Exit(ExitCode.CANCELLED) from None
         _report_run(items, left, folder.path, folder.results, folder.plan.name_of, task, report)
+
+
+def register_batch(path: Path, ledger: Ledger, signer: LocalAccount, report: Report) -> None:
+    """Register what a run has marked, and report.
+
+    Raises
+    ------
+    RunFolderError, ResultsError, RegistrationError, LedgerError
+    """
+    from MedWatermarkLib.batch_registration import PATHS, register_run
+
+    plan = read_plan(path)
+    if plan.command != "embed":
+        raise RunFolderError(f"The run in {path} marked no scan.")
+    report.step("Registering", 0.1, 1.0)
+    with run_folder(path, plan.command, plan.settings) as folder:
+        sent = register_run(folder, ledger, signer)
+    records = sum(one.batch.count for one in sent)
+    facts = {
+        "command": "batch register",
+        "run": str(path),
+        "registered": records,
+        "batches": [
+            {
+                "id": one.batch.id.hex(),
+                "root": one.batch.root.hex(),
+                "records": one.batch.count,
+                "issued_at": one.batch.issued_at,
+                "transaction": None if one.transaction is None else one.transaction.hex(),
+                "gas": one.gas,
+            }
+            for one in sent
+        ],
+    }
+    rows = []
+    for one in sent:
+        rows += [("Batch", one.batch.id.hex()), ("Records", str(one.batch.count))]
+        if one.gas is not None:
+            rows.append(("Gas", f"{one.gas:,}, {one.gas / one.batch.count:,.0f} a record"))
+    if not sent:
+        report.result(facts, Text("Nothing was left to register.", "bold green"))
+        return
+    rows.append(("Paths", f"{path / PATHS}: without its own, no record can be shown"))
+    report.result(facts, Text("The scans are registered.", "bold green"), grid(rows))
 
 
 def _report_run(
