@@ -32,7 +32,8 @@ class VerifySection:
         """Follow the choices."""
         parameters = self.panel.parameters
         node = parameters.receivedVolume if parameters else None
-        if self._verification and node is not self._verification.node:
+        # Without parameters the panel was left, and may be entered again.
+        if parameters and self._verification and node is not self._verification.node:
             self.clear()
         lacking = missing.volume(node)
         missing.offer(

@@ -161,6 +161,25 @@ def test_a_verdict_goes_when_another_scan_is_chosen(panel, phantom, click, finis
     assert panel.ui.verdictWidget.isHidden()
 
 
+def test_a_verdict_is_still_there_when_the_panel_is_entered_again(
+    module, panel, phantom, click, finish
+):
+    import slicer
+
+    scan = phantom.ct()
+    panel.parameters.receivedVolume = scan
+    click(panel.ui.verifyButton)
+    representation = module.widgetRepresentation()
+    representation.exit()
+    finish()
+    representation.enter()
+    assert not panel.ui.verdictWidget.isHidden()
+    representation.exit()
+    slicer.mrmlScene.RemoveNode(scan)
+    representation.enter()
+    assert panel.ui.verdictWidget.isHidden()
+
+
 def test_cancelling_the_password_does_nothing(ready, answer, record, click):
     import slicer
 
