@@ -15,7 +15,8 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - primitives that the contracts recompute: ``sha256``, ``chunks``, ``merkle``, ``keystream``;
 - where it was altered: ``tiles``, ``tamper``;
 - the ledger: ``signature``, ``record*``, ``sale*``, ``contract*``, ``journal``, ``fees``,
-  ``transactions``, ``registry*``, ``fair_exchange``, ``embedded_chain``, ``ledger``;
+  ``transactions``, ``registry*``, ``fair_exchange``, ``embedded_chain``, ``ledger``,
+  ``practice``;
 - packages: ``package``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
 - ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated;
 - ``verify``: every check on a scan that was received;

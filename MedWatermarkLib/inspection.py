@@ -10,6 +10,7 @@ from typing import Any
 
 import base45
 import numpy as np
+from eth_typing import ChecksumAddress
 from eth_utils.address import is_hex_address, to_checksum_address
 from rich.console import RenderableType
 from rich.table import Table
@@ -150,6 +151,23 @@ def of_key_file(path: Path) -> Finding:
     stated = str(to_checksum_address(address)) if address else None
     rows = [("Key file", f"version {version}"), ("Address", stated or "not stated")]
     return Finding({"kind": "key file", "version": version, "address": stated}, grid(rows))
+
+
+def stated_address(path: Path) -> ChecksumAddress:
+    """Return the address that a key file states; without the password it cannot be checked.
+
+    Raises
+    ------
+    KeyFileError
+        If it is none, cannot be read, or states no address.
+    """
+    try:
+        stated = of_key_file(path).facts["address"]
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
+    if stated is None:
+        raise KeyFileError(f"{path} does not state its address.")
+    return to_checksum_address(stated)
 
 
 def of_record(data: bytes) -> Finding:

@@ -81,6 +81,31 @@ def deploy(
         deploy_ledger(output, url, load_account(key_file, password), report)
 
 
+@app.command(epilog="Example: medwatermark ledger practice practice.toml hospital.json clinic.json")
+def practice(
+    output: Annotated[
+        Path, typer.Argument(metavar="TOML", help="New file for the node and the addresses.")
+    ],
+    key_files: Annotated[
+        list[Path],
+        typer.Argument(metavar="KEYFILE...", help="Key files of who takes part: no passwords."),
+    ],
+    json_lines: Json = False,
+) -> None:
+    """Serve a ledger to practise with on this computer, until it is ended by Ctrl-C.
+
+    All accounts get coins that are worth nothing, and may vouch and register. What was registered
+    is gone in the end.
+    """
+    with reporting(json_lines) as report:
+        check_new(output)
+        report.step("Making a chain", 0.0, 1.0)
+        from MedWatermarkLib.inspection import stated_address
+        from MedWatermarkLib.practice import serve_practice
+
+        serve_practice(output, [stated_address(file) for file in key_files], report)
+
+
 @app.command(epilog="Example: medwatermark ledger status --ledger ledger.toml")
 def status(
     ledger: LedgerFile,
