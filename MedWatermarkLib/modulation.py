@@ -74,7 +74,7 @@ def modulate(
             place = places(ranks[chosen], width, len(word), phases[chosen])
             bits = word[order[place]] ^ scramble[place]
         values = blocks.projections[z[chosen], by[chosen], bx[chosen], :width]
-        levels[chosen, :width] = _levels(values, bits, step(strength, role, width))
+        levels[chosen, :width] = levels_to(values, bits, step(strength, role, width))
     tile = where.roles(*np.mgrid[:TILE, :TILE])
     width_of = np.array([widths[role] for role in range(len(widths))])
     step_of = [step(strength, r, w) / LEVELS_PER_STEP / quantum for r, w in enumerate(width_of)]
@@ -95,7 +95,7 @@ def reach(where: Sites, strength: float) -> float:
     return float(max(share * most[g - 1] * step(strength, TAG, g) for g in range(2, PATTERNS + 1)))
 
 
-def _levels(values: npt.NDArray[np.float32], bits: Bits, size: float) -> npt.NDArray[np.int8]:
+def levels_to(values: npt.NDArray[np.float32], bits: Bits, size: float) -> npt.NDArray[np.int8]:
     """Return the level that takes each projection nearest to a lattice point of its bit.
 
     The points of a 1 lie a quarter of a step above the multiples of the step, those of a 0 a

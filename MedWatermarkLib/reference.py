@@ -1,0 +1,347 @@
+"""Reading a mark with the original at hand.
+
+What embedding did to each block is known but for its bits: a projection of the original goes to
+the nearest point of one of two lattices, so a bit means one of two known changes, half a step
+apart. With the original taken out of the suspect (`residue`), the projections of what is left are
+held against both: no lattice wraps around, noise of any strength adds up, and slices do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.change import LEVELS_PER_STEP
+from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.correspondence import place
+from MedWatermarkLib.dct import PATTERNS
+from MedWatermarkLib.decoding import read_message, read_tag
+from MedWatermarkLib.detector import Extracted, SliceReading
+from MedWatermarkLib.modulation import encoded, levels_to
+from MedWatermarkLib.placement import Placement
+from MedWatermarkLib.residue import Residue, residue
+from MedWatermarkLib.sites import (
+    MESSAGE,
+    MESSAGE_PROJECTIONS,
+    PHASES,
+    PILOT,
+    TAG,
+    TAG_PROJECTIONS,
+    Sites,
+    pilot_places,
+    places,
+)
+from MedWatermarkLib.strength import RUNGS, rung, step
+from MedWatermarkLib.tag import TAG_BITS, Tag
+
+# The first patterns, which may carry bits; what is left in the others is noise alone.
+_CARRIERS = 4
+# Weights, in blocks, of a block and of its eight neighbours in an estimate of its noise.
+_OWN, _AROUND = 1.0, 2.0
+# Noise that is always there, in steps: that of rounding and of the quantised changes.
+_LEAST_NOISE = 0.03
+# Strengths tried: so many octaves down from one whose step is a multiple of the usual projection.
+_GREATEST_STEP, _OCTAVES = 8.0, 10
+# A score that chance reaches among all strengths in less than one of ten thousand scans.
+_SIGNIFICANT = 5.5
+# Strengths that are tried on the tag.
+_CANDIDATES = 3
+# Share of blocks taken for marked that are not, and the usual spread of gains among patterns.
+_UNMARKED, _GAIN_SPREAD = 0.05, 0.15
+# Blocks of which so little is left are not looked at, in shares of the usual gain.
+_FAINT = 0.1
+
+Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The blocks of the patient in every slice of the suspect, one after the other.
+
+    Attributes
+    ----------
+    slices, phases, roles, ranks : (n,) int64 arrays
+    host : (n, 9) float32 array
+        Projections of the original.
+    values : (n, 9) float32 array
+        Projections of what is left of the suspect.
+    gains, noise : (n,) float32 arrays
+        What is left of a change, and the variance of what else is left.
+    depth : int
+        Slices of the suspect.
+    """
+
+    slices: IntArray
+    phases: IntArray
+    roles: IntArray
+    ranks: IntArray
+    host: Floats
+    values: Floats
+    gains: Floats
+    noise: Floats
+    depth: int
+
+    def of(self, role: int) -> _Seen:
+        chosen = self.roles == role
+        fields = (self.slices, self.phases, self.roles, self.ranks, self.host, self.values)
+        return _Seen(*(f[chosen] for f in (*fields, self.gains, self.noise)), self.depth)
+
+    def changes(self, bits: npt.ArrayLike, size: float, width: int) -> Floats:
+        """Return the change that embedding makes to say some bits, as it would show here."""
+        host = self.host[:, :width]
+        levels = levels_to(host, np.broadcast_to(np.asarray(bits, np.uint8), host.shape), size)
+        return levels * (np.float32(size / LEVELS_PER_STEP) * self.gains[:, None])
+
+    def variance(self, size: float) -> Floats:
+        return (self.noise + (np.float32(_LEAST_NOISE * size) * self.gains) ** 2)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """A strength of the mark, the tag's projections, and how well the pilots agree."""
+
+    score: float
+    strength: float
+    width: int
+    fades: FloatArray
+
+    def size(self, role: int, width: int) -> float:
+        return step(self.strength, role, width)
+
+
+@dataclass(frozen=True, eq=False)
+class _Received:
+    """The symbols of a role, held against both bits."""
+
+    slices: IntArray
+    places: IntArray
+    flips: Floats
+    values: Floats
+    zero: Floats
+    one: Floats
+    variance: Floats
+    length: int
+    depth: int
+
+    def words(self) -> Floats:
+        """Return the log ratios of each slice's code word, 0 where nothing was received."""
+        bits = [(self.values - d / 2) * d / self.variance for d in (self.zero, self.one)]
+        either = np.logaddexp(*bits) - np.float32(np.log(2))
+        # Of a block that was never marked, the projections agree with no bits.
+        others = either.sum(axis=1, keepdims=True) - either
+        others += np.float32(np.log((1 - _UNMARKED) / _UNMARKED))
+        zero, one = (np.logaddexp(others + bit, np.float32(0)) for bit in bits)
+        return self._summed(np.clip(one - zero, -20, 20) * self.flips)
+
+    def amplitudes(self) -> tuple[FloatArray, FloatArray]:
+        """Return weighted sums of each bit of the code word, -1 to 1, and the weights."""
+        half = (self.one - self.zero) / 2
+        middle = self.values - (self.one + self.zero) / 2
+        sums = self._summed(middle * half / self.variance * self.flips)
+        return sums.astype(np.float64), self._summed(half**2 / self.variance).astype(np.float64)
+
+    def _summed(self, symbols: Floats) -> Floats:
+        index = self.slices[:, None] * self.length + self.places
+        sums = np.bincount(index.ravel(), symbols.ravel(), self.depth * self.length)
+        return sums.reshape(self.depth, self.length).astype(np.float32)
+
+
+def read_with_original(
+    suspect: Array,
+    original: Array,
+    where: Sites,
+    progress: Callable[[float], None],
+    hounsfield: tuple[float, float] | None = None,
+) -> Extracted:
+    """Read the mark of a suspect from what makes it differ from the original.
+
+    Parameters
+    ----------
+    suspect : (k, h, w) array
+        A volume, some of its slices, or a picture of one, as `blocks.working_copy` gives it.
+    original : (z, y, x) array
+        The volume that was marked, before it was, whole and in its order.
+    where : Sites
+    progress : callable
+        Called with the share that is done, from 0 to 1.
+    hounsfield : (slope, intercept), optional
+        What makes CT numbers of the original, as for `watermark.embed`.
+    """
+    progress(0.0)
+    placement = place(suspect, original)
+    progress(0.5)
+    used = sorted({z for sources in placement.sources for z, _ in sources})
+    silent = Extracted(
+        None, None, tuple(SliceReading(False, False, 0.0) for _ in suspect), 0.0, None, None, (0, 0)
+    )
+    if not used:
+        return silent
+    blocks = Blocks(np.ascontiguousarray(original[used]), where.patterns)
+    body = blocks.body(hounsfield=hounsfield)
+    rows = where.patterns
+    left = residue(suspect, original, placement, rows, 2 * blocks.noise(body) or 1.0)
+    progress(0.8)
+    seen = _look(blocks, body, used, left, placement, where)
+    if seen is None:
+        return silent
+    found = _read(seen, where, silent)
+    progress(1.0)
+    return found
+
+
+def _look(
+    blocks: Blocks,
+    body: BoolArray,
+    used: list[int],
+    left: Residue,
+    placement: Placement,
+    where: Sites,
+) -> _Seen | None:
+    number = {z: i for i, z in enumerate(used)}
+    by, bx = np.indices(body.shape[1:])
+    roles, ranks = where.roles(by, bx), where.ranks(by, bx)
+    parts = []
+    usual = np.abs(left.gains[left.gains != 0])
+    faint = _FAINT * float(np.median(usual)) if usual.size else np.inf
+    for k, sources in enumerate(placement.sources):
+        for z, share in sources:
+            inside = body[number[z]] & (np.abs(left.gains[k]) > faint)
+            if not inside.any():
+                continue
+            noise = _noise(left.projections[k], inside)
+            count = int(inside.sum())
+            parts.append(
+                (
+                    np.full(count, k),
+                    np.full(count, z % PHASES),
+                    roles[inside],
+                    ranks[inside],
+                    blocks.projections[number[z]][inside],
+                    left.projections[k][inside],
+                    np.float32(share) * left.gains[k][inside],
+                    noise[inside],
+                )
+            )
+    if not parts:
+        return None
+    return _Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)), left.gains.shape[0])
+
+
+def _noise(projections: Floats, inside: BoolArray) -> Floats:
+    """Return the variance of each block's noise, from patterns that carry nothing."""
+    own = (projections[..., _CARRIERS:] ** 2).mean(axis=-1) * inside
+    share = ndimage.uniform_filter(inside.astype(np.float32), 3)
+    around = ndimage.uniform_filter(own, 3) / np.maximum(share, np.float32(1 / 9))
+    return np.asarray((_OWN * own + _AROUND * around) / (_OWN + _AROUND), np.float32)
+
+
+def _read(seen: _Seen, where: Sites, silent: Extracted) -> Extracted:
+    guesses = _ask_pilots(seen.of(PILOT), where)
+    for guess in guesses:
+        received = _receive(seen.of(TAG), where, guess, TAG, guess.width, TAG_BITS)
+        tag, alone, certainty = read_tag(received.words())
+        if tag is not None:
+            break
+    else:
+        return silent
+    guess = _ask_tag(seen, where, guess, tag)
+    density = MESSAGE_PROJECTIONS[tag.density]
+    received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * tag.codewords)
+    symbols = np.bincount(received.slices, minlength=seen.depth) * density
+    read = read_message(received.words(), np.where(alone, symbols, 0), tag)
+    return Extracted(
+        message=read.message,
+        tag=tag,
+        slices=tuple(
+            SliceReading(bool(t), bool(m), float(c))
+            for t, m, c in zip(alone, read.alone, certainty[1:], strict=True)
+        ),
+        confidence=read.confidence,
+        modules=read.modules,
+        step=guess.size(TAG, guess.width),
+        origin=(0, 0),
+    )
+
+
+def _ask_pilots(pilots: _Seen, where: Sites) -> list[_Guess]:
+    """Return the likeliest strengths, best first: none if the pilots show none."""
+    if not len(pilots.slices):
+        return []
+    usual = max(float(np.median(np.abs(pilots.host))), 1e-12)
+    highest = int(np.floor(RUNGS * np.log2(_GREATEST_STEP * usual / step(1.0, PILOT, 2))))
+    guesses = []
+    for width in TAG_PROJECTIONS:
+        index = pilot_places(pilots.ranks, width)
+        bits = where.pilots[pilots.phases[:, None], index]
+        for number in range(highest - RUNGS * _OCTAVES, highest + 1):
+            strength = rung(number)
+            score, fades = _agreement(pilots, bits, step(strength, PILOT, width), width)
+            guesses.append(_Guess(score, strength, width, fades))
+    guesses.sort(key=lambda guess: -guess.score)
+    return [guess for guess in guesses[:_CANDIDATES] if guess.score > _SIGNIFICANT]
+
+
+def _ask_tag(seen: _Seen, where: Sites, guess: _Guess, tag: Tag) -> _Guess:
+    """Return the strength on which a tag that was read agrees best, near a guess."""
+    seen = seen.of(TAG)
+    word = encoded(tag.to_bytes())
+    order, scramble = where.order(len(word))
+    place = places(seen.ranks, guess.width, len(word), seen.phases)
+    bits = word[order[place]] ^ scramble[place]
+    number = round(RUNGS * np.log2(guess.strength))
+    found = []
+    for near in range(number - 2, number + 3):
+        size = step(rung(near), TAG, guess.width)
+        score, fades = _agreement(seen, bits, size, guess.width)
+        found.append(_Guess(score, rung(near), guess.width, fades))
+    return max(found, key=lambda guess: guess.score)
+
+
+def _agreement(
+    seen: _Seen, bits: npt.NDArray[np.uint8], size: float, width: int
+) -> tuple[float, FloatArray]:
+    """Return how many deviations above chance the changes show, and what is left of each pattern.
+
+    What is left of a pattern that few blocks tell of is drawn towards what is left of all.
+    """
+    changes = seen.changes(bits, size, width)
+    weighted = changes / seen.variance(size)
+    sums = (weighted * seen.values[:, :width]).sum(axis=0, dtype=np.float64)
+    energies = (weighted * changes).sum(axis=0, dtype=np.float64)
+    total = max(float(energies.sum()), 1e-12)
+    common = float(sums.sum()) / total
+    prior = 1 / (_GAIN_SPREAD * max(common, 1e-3)) ** 2
+    fades = np.full(PATTERNS, common)
+    fades[:width] = (sums + prior * common) / (energies + prior)
+    return float(sums.sum()) / np.sqrt(total), fades
+
+
+def _receive(
+    seen: _Seen, where: Sites, guess: _Guess, role: int, width: int, bits: int
+) -> _Received:
+    length = TurboCode.length_of(bits)
+    order, scramble = where.order(length)
+    place = places(seen.ranks, width, length, seen.phases)
+    size = guess.size(role, width)
+    fades = guess.fades[:width].astype(np.float32)
+    return _Received(
+        slices=seen.slices,
+        places=order[place],
+        flips=1 - 2 * scramble[place].astype(np.float32),
+        values=seen.values[:, :width],
+        zero=seen.changes(0, size, width) * fades,
+        one=seen.changes(1, size, width) * fades,
+        variance=seen.variance(size),
+        length=length,
+        depth=seen.depth,
+    )
