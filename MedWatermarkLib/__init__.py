@@ -7,7 +7,8 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
 - the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
-  ``decoding``, ``alignment``, ``detector``, ``watermark``; ``quality`` measures it;
+  ``decoding``, ``alignment``, ``undone``, ``detector``, with the original at hand ``placement``,
+  ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``; ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;

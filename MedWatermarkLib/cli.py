@@ -58,6 +58,12 @@ Leaves = Annotated[
     Path | None,
     typer.Option(help="Tile leaves of the registered scan, which came with it."),
 ]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="SCAN", help="The original, as it was before it was marked, all of it: reads more."
+    ),
+]
 KeyFile = Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")]
 PasswordStdin = Annotated[
     bool,
@@ -232,10 +238,12 @@ def embed(
 
 @app.command(
     epilog="Examples:\n\nmedwatermark extract marked/\n\n"
-    "medwatermark extract slide.png --qr code.png"
+    "medwatermark extract slide.png --qr code.png\n\n"
+    "medwatermark extract slide.jpg --reference scan/"
 )
 def extract(
     input: MarkedInput,
+    reference: Reference = None,
     mark_key_file: MarkKeyFile = None,
     qr: CodePicture = None,
     series: SeriesUID = None,
@@ -244,16 +252,16 @@ def extract(
     """Read the claim that a scan carries, or one slice of it.
 
     Nothing is needed but the scan (and the key of the mark, if it has one). That a claim was read
-    does not show that it belongs to these voxels.
+    does not show that it belongs to these voxels. With the original at hand, far more can be read.
     """
     with reporting(json_lines) as report:
-        _check_exists(input)
+        _check_exists(input, *([] if reference is None else [reference]))
         _check_pictures(qr)
         key = read_mark_key(mark_key_file)
         report.step("Preparing", 0.0, 0.0)
         from MedWatermarkLib.reading import extract_claim
 
-        extract_claim(input, qr, key, series, report)
+        extract_claim(input, qr, key, series, report, reference)
 
 
 @app.command(epilog="Example: medwatermark restore marked/ original/ --record marked.restoration")

@@ -26,6 +26,7 @@ from MedWatermarkLib.sites import (
 from MedWatermarkLib.soft import deviation_of, log_ratios, unmarked_share
 from MedWatermarkLib.strength import step_ratio
 from MedWatermarkLib.tag import TAG_BITS, Tag
+from MedWatermarkLib.undone import Undone
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -77,6 +78,8 @@ class Extracted:
         Step of the tag's lattice as it arrived, in units of the voxels.
     origin : (int, int)
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
+    undone : Undone or None
+        What was found to have happened to the volume, where the original was at hand.
     """
 
     message: bytes | None
@@ -86,6 +89,7 @@ class Extracted:
     modules: FloatArray | None
     step: float | None
     origin: tuple[int, int]
+    undone: Undone | None = None
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:

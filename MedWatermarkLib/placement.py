@@ -53,13 +53,12 @@ class Placement:
 
     @property
     def angle(self) -> float:
-        """By how many degrees the suspect was turned, counter-clockwise as it is seen."""
-        across = self.matrix[1] if not self.mirrored else -self.matrix[1]
-        return float(np.degrees(np.arctan2(across[0], across[1])))
+        """By how many degrees the suspect was turned, counter-clockwise as it is shown."""
+        return float(np.degrees(np.arctan2(self.matrix[0, 1], self.matrix[0, 0])))
 
     @property
     def mirrored(self) -> bool:
-        """Whether the suspect is a mirror image; its angle is then that after left and right."""
+        """Whether the suspect was mirrored, left and right, before it was turned."""
         return bool(np.linalg.det(self.matrix) < 0)
 
     def snapped(self, shape: tuple[int, ...]) -> Placement:
@@ -89,12 +88,12 @@ class Placement:
 
     def onto_original(self, layer: Floats, shape: tuple[int, ...]) -> Floats:
         """Return a slice of the suspect on the original's grid."""
-        inverse = np.linalg.inv(self.matrix)
+        inverse = np.asarray(np.linalg.inv(self.matrix), np.float64)
         return self._warped(layer, inverse, -inverse @ self.offset, shape)
 
     def covered(self, shape: tuple[int, ...], host: tuple[int, ...]) -> BoolArray:
         """Return which voxels of the original's slices lie on the suspect's."""
-        inverse = np.linalg.inv(self.matrix)
+        inverse = np.asarray(np.linalg.inv(self.matrix), np.float64)
         return _inside(inverse, -inverse @ self.offset, host, shape)
 
     def _warped(
@@ -102,12 +101,26 @@ class Placement:
     ) -> Floats:
         if np.array_equal(matrix, np.eye(2)) and not offset.any() and layer.shape == shape:
             return layer.copy()
-        order = 0 if self.exact else 3
-        return np.asarray(
-            ndimage.affine_transform(
-                layer, matrix, offset, shape, np.float32, order, mode="nearest"
-            )
-        )
+        return warped(layer, matrix, offset, shape, order=0 if self.exact else 3)
+
+
+def warped(
+    image: npt.NDArray[Any],
+    matrix: npt.ArrayLike,
+    offset: npt.ArrayLike,
+    shape: tuple[int, ...],
+    *,
+    order: int = 1,
+    outside: float | None = None,
+) -> Floats:
+    """Return an image on another grid, of which (y, x) lies at ``matrix @ (y, x) + offset``.
+
+    Outside the image is its nearest pixel, or a value; `order` is that of the spline.
+    """
+    resample: Any = ndimage.affine_transform
+    mode, value = ("nearest", 0.0) if outside is None else ("constant", outside)
+    result = resample(image, matrix, offset, shape, np.float32, order=order, mode=mode, cval=value)
+    return np.asarray(result, np.float32)
 
 
 def _inside(

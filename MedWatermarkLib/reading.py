@@ -54,18 +54,30 @@ def open_scan(path: Path | Series, series: str | None) -> Volume:
 
 
 def read_mark(
-    source: Path, key: bytes, series: str | None, report: Report, *, until: float = 1.0
+    source: Path,
+    key: bytes,
+    series: str | None,
+    report: Report,
+    *,
+    reference: Path | None = None,
+    until: float = 1.0,
 ) -> tuple[Volume, ScanReading]:
     """Read a scan or picture and its mark; of the whole command it takes a share, `until`."""
     report.step("Reading the scan", 0.0, 0.2 * until)
     volume = open_scan(source, series)
+    original = None if reference is None else read_volume(reference)
     prepare(report, volume.voxels.dtype, 0.2 * until, 0.3 * until)
     progress = report.step("Looking for the mark", 0.3 * until, until)
-    return volume, read_scan(volume, key=key, progress=progress)
+    return volume, read_scan(volume, key=key, reference=original, progress=progress)
 
 
 def extract_claim(
-    source: Path, picture: Path | None, key: bytes, series: str | None, report: Report
+    source: Path,
+    picture: Path | None,
+    key: bytes,
+    series: str | None,
+    report: Report,
+    reference: Path | None = None,
 ) -> None:
     """Read the claim of a scan or picture, and report.
 
@@ -75,7 +87,7 @@ def extract_claim(
         With `ExitCode.NOT_READ`, if no claim was read.
     ImageReadError, WatermarkError, OutputError
     """
-    _, reading = read_mark(source, key, series, report)
+    _, reading = read_mark(source, key, series, report, reference=reference)
     extracted, claim = reading.extracted, reading.claim
     drawn = picture is not None and extracted.modules is not None
     if picture is not None and extracted.modules is not None:

@@ -9,7 +9,7 @@ held against both: no lattice wraps around, noise of any strength adds up, and s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from MedWatermarkLib.sites import (
 )
 from MedWatermarkLib.strength import RUNGS, rung, step
 from MedWatermarkLib.tag import TAG_BITS, Tag
+from MedWatermarkLib.undone import Undone
 
 # The first patterns, which may carry bits; what is left in the others is noise alone.
 _CARRIERS = 4
@@ -46,6 +47,8 @@ _CARRIERS = 4
 _OWN, _AROUND = 1.0, 2.0
 # Noise that is always there, in steps: that of rounding and of the quantised changes.
 _LEAST_NOISE = 0.03
+# By how much the mark changes voxels, about, in deviations of the scan's noise.
+_REACH = 2.0
 # Strengths tried: so many octaves down from one whose step is a multiple of the usual projection.
 _GREATEST_STEP, _OCTAVES = 8.0, 10
 # A score that chance reaches among all strengths in less than one of ten thousand scans.
@@ -93,8 +96,17 @@ class _Seen:
 
     def of(self, role: int) -> _Seen:
         chosen = self.roles == role
-        fields = (self.slices, self.phases, self.roles, self.ranks, self.host, self.values)
-        return _Seen(*(f[chosen] for f in (*fields, self.gains, self.noise)), self.depth)
+        return _Seen(
+            slices=self.slices[chosen],
+            phases=self.phases[chosen],
+            roles=self.roles[chosen],
+            ranks=self.ranks[chosen],
+            host=self.host[chosen],
+            values=self.values[chosen],
+            gains=self.gains[chosen],
+            noise=self.noise[chosen],
+            depth=self.depth,
+        )
 
     def changes(self, bits: npt.ArrayLike, size: float, width: int) -> Floats:
         """Return the change that embedding makes to say some bits, as it would show here."""
@@ -150,7 +162,7 @@ class _Received:
         sums = self._summed(middle * half / self.variance * self.flips)
         return sums.astype(np.float64), self._summed(half**2 / self.variance).astype(np.float64)
 
-    def _summed(self, symbols: Floats) -> Floats:
+    def _summed(self, symbols: npt.NDArray[Any]) -> Floats:
         index = self.slices[:, None] * self.length + self.places
         sums = np.bincount(index.ravel(), symbols.ravel(), self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
@@ -179,24 +191,40 @@ def read_with_original(
     """
     progress(0.0)
     placement = place(suspect, original)
-    progress(0.5)
+    progress(0.6)
     used = sorted({z for sources in placement.sources for z, _ in sources})
-    silent = Extracted(
-        None, None, tuple(SliceReading(False, False, 0.0) for _ in suspect), 0.0, None, None, (0, 0)
-    )
-    if not used:
-        return silent
-    blocks = Blocks(np.ascontiguousarray(original[used]), where.patterns)
+    blocks = Blocks(np.ascontiguousarray(original[used or [0]]), where.patterns)
     body = blocks.body(hounsfield=hounsfield)
-    rows = where.patterns
-    left = residue(suspect, original, placement, rows, 2 * blocks.noise(body) or 1.0)
+    reach = _REACH * blocks.noise(body) or 1.0
+    left = residue(suspect, original, placement, where.patterns, reach)
     progress(0.8)
+    nothing = SliceReading(False, False, 0.0)
+    found = Extracted(None, None, (nothing,) * len(suspect), 0.0, None, None, (0, 0))
     seen = _look(blocks, body, used, left, placement, where)
-    if seen is None:
-        return silent
-    found = _read(seen, where, silent)
+    if seen is not None:
+        found = _read(seen, where, found)
     progress(1.0)
-    return found
+    return _told(found, placement, left)
+
+
+def _told(found: Extracted, placement: Placement, left: Residue) -> Extracted:
+    """Return what was read, and what was undone for it."""
+    gain, offset = left.tone.linear()
+    y, x = placement.offset
+    undone = Undone(
+        gain=gain,
+        offset=offset,
+        scale=placement.scale,
+        mirrored=placement.mirrored,
+        angle=placement.angle,
+        origin=(float(y), float(x)),
+        slices=tuple(tuple(z for z, _ in sources) for sources in placement.sources),
+    )
+    # Where voxels lie beside each other as they did, blocks can be held against the mark.
+    shifted = placement.exact and np.array_equal(placement.matrix, np.eye(2))
+    step = None if found.step is None or not shifted else found.step * abs(gain)
+    origin = (round(y), round(x)) if shifted else (0, 0)
+    return replace(found, step=step, origin=origin, undone=undone)
 
 
 def _look(
@@ -209,8 +237,8 @@ def _look(
 ) -> _Seen | None:
     number = {z: i for i, z in enumerate(used)}
     by, bx = np.indices(body.shape[1:])
-    roles, ranks = where.roles(by, bx), where.ranks(by, bx)
-    parts = []
+    role_of, rank_of = where.roles(by, bx), where.ranks(by, bx)
+    parts: list[tuple[Array, ...]] = []
     usual = np.abs(left.gains[left.gains != 0])
     faint = _FAINT * float(np.median(usual)) if usual.size else np.inf
     for k, sources in enumerate(placement.sources):
@@ -218,23 +246,25 @@ def _look(
             inside = body[number[z]] & (np.abs(left.gains[k]) > faint)
             if not inside.any():
                 continue
-            noise = _noise(left.projections[k], inside)
             count = int(inside.sum())
             parts.append(
                 (
                     np.full(count, k),
                     np.full(count, z % PHASES),
-                    roles[inside],
-                    ranks[inside],
+                    role_of[inside],
+                    rank_of[inside],
                     blocks.projections[number[z]][inside],
                     left.projections[k][inside],
                     np.float32(share) * left.gains[k][inside],
-                    noise[inside],
+                    _noise(left.projections[k], inside)[inside],
                 )
             )
     if not parts:
         return None
-    return _Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)), left.gains.shape[0])
+    columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    slices, phases, roles, ranks, host, values, gains, noise = columns
+    depth = len(left.gains)
+    return _Seen(slices, phases, roles, ranks, host, values, gains, noise, depth)
 
 
 def _noise(projections: Floats, inside: BoolArray) -> Floats:
@@ -245,7 +275,7 @@ def _noise(projections: Floats, inside: BoolArray) -> Floats:
     return np.asarray((_OWN * own + _AROUND * around) / (_OWN + _AROUND), np.float32)
 
 
-def _read(seen: _Seen, where: Sites, silent: Extracted) -> Extracted:
+def _read(seen: _Seen, where: Sites, nothing: Extracted) -> Extracted:
     guesses = _ask_pilots(seen.of(PILOT), where)
     for guess in guesses:
         received = _receive(seen.of(TAG), where, guess, TAG, guess.width, TAG_BITS)
@@ -253,7 +283,7 @@ def _read(seen: _Seen, where: Sites, silent: Extracted) -> Extracted:
         if tag is not None:
             break
     else:
-        return silent
+        return nothing
     guess = _ask_tag(seen, where, guess, tag)
     density = MESSAGE_PROJECTIONS[tag.density]
     received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * tag.codewords)

@@ -61,16 +61,18 @@ class Tone:
 
     def slope(self, host: Array, reach: float) -> Floats:
         """Return what is left of a change of the original's values, up or down by `reach`."""
-        return (self(host + reach) - self(host - reach)) / np.float32(2 * reach)
+        up, down = (np.interp(host + way, self.host, self.seen) for way in (reach, -reach))
+        return np.asarray((up - down) / (2 * reach), np.float32)
 
     def linear(self) -> tuple[float, float]:
-        """Return gain and offset of the straight line nearest to the curve where it rises."""
-        rise = np.abs(np.diff(self.seen))
-        inside = np.append(rise > 0.02 * rise.max(initial=0.0), False)
-        if inside.sum() < 2:
+        """Return gain and offset of the straight line nearest to the curve where it is steep."""
+        low, high = np.quantile(self.host, (0.02, 0.98))
+        slopes = self.slope(self.host, max(float(high - low), 1e-9) / 50)
+        steep = np.abs(slopes) > np.quantile(np.abs(slopes), 0.9) / 2
+        if not steep.any():
             return 0.0, float(self.seen.mean())
-        gain, offset = np.polyfit(self.host[inside], self.seen[inside], 1)
-        return float(gain), float(offset)
+        gain = float(np.median(slopes[steep]))
+        return gain, float(np.median(self.seen[steep] - gain * self.host[steep]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +138,9 @@ def tone_of(suspect: Array, original: Array, placement: Placement) -> Tone:
     for k, layer in enumerate(suspect):
         if placement.sources[k]:
             moved, valid = placement.onto_suspect(placement.host(original, k), layer.shape)
-            chosen = np.flatnonzero(valid & np.isfinite(moved) & np.isfinite(layer))[k % step :: step]
+            chosen = np.flatnonzero(valid & np.isfinite(moved) & np.isfinite(layer))[
+                k % step :: step
+            ]
             hosts.append(moved.ravel()[chosen])
             seens.append(layer.ravel()[chosen].astype(np.float64))
     if not hosts or not sum(map(len, hosts)):
@@ -151,7 +155,7 @@ def _left(
     first = ndimage.laplace(expected)
     parts = [np.ones_like(expected), expected, first, ndimage.laplace(first)]
     if not exact:
-        parts += [ndimage.sobel(expected, axis) / 8 for axis in (0, 1)]
+        parts += [ndimage.sobel(expected, axis) / np.float32(8) for axis in (0, 1)]
     good = valid & np.isfinite(seen) & np.isfinite(expected)
     if not good.any():
         return np.zeros_like(seen), 0.0
@@ -190,4 +194,4 @@ def _project(layer: Floats, table: Floats) -> Floats:
     ties = np.empty((*grid, 2), np.uint8)
     volume = np.ascontiguousarray(layer[np.newaxis])
     project(volume, table, 0, 0, values, low, high, mean, ties)
-    return values[0]
+    return np.asarray(values[0])

@@ -178,7 +178,13 @@ def embed_message(
     )
 
 
-def read_scan(volume: Volume, *, key: bytes = b"", progress: Progress | None = None) -> ScanReading:
+def read_scan(
+    volume: Volume,
+    *,
+    key: bytes = b"",
+    reference: Volume | None = None,
+    progress: Progress | None = None,
+) -> ScanReading:
     """Read the claim that a scan, or a slice of it, carries.
 
     Parameters
@@ -186,6 +192,8 @@ def read_scan(volume: Volume, *, key: bytes = b"", progress: Progress | None = N
     volume : Volume
     key : bytes
         The mark's key.
+    reference : Volume, optional
+        The original, as it was before it was marked: far more can be read with it at hand.
     progress : callable, optional
         Called with the share that is done, from 0 to 1.
 
@@ -195,7 +203,13 @@ def read_scan(volume: Volume, *, key: bytes = b"", progress: Progress | None = N
         That a claim was read does not show that it belongs to these voxels: a public mark can be
         copied into another scan.
     """
-    extracted = watermark.extract(volume.voxels, key=key, progress=progress)
+    extracted = watermark.extract(
+        volume.voxels,
+        key=key,
+        reference=None if reference is None else reference.voxels,
+        hounsfield=None if reference is None else hounsfield(reference),
+        progress=progress,
+    )
     if extracted.message is None:
         if extracted.tag is None:
             return ScanReading(extracted, None, None, "No mark was found with this key.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from MedWatermarkLib.claim import Claim
     from MedWatermarkLib.detector import Extracted
+    from MedWatermarkLib.undone import Undone
+
 
 Row = tuple[str, str]
 
@@ -62,6 +65,7 @@ def reading_facts(extracted: Extracted) -> dict[str, Any]:
             {"tag": one.tag, "message": one.message, "confidence": round(one.confidence, 4)}
             for one in extracted.slices
         ],
+        "undone": None if extracted.undone is None else asdict(extracted.undone),
     }
 
 
@@ -73,7 +77,21 @@ def reading_rows(extracted: Extracted) -> list[Row]:
     if extracted.origin != (0, 0):
         row, column = extracted.origin
         rows.append(("Cut", f"begins at row {row}, column {column} of the marked slices"))
+    if extracted.undone is not None:
+        rows.append(("Against the original", _undone(extracted.undone)))
     return rows
+
+
+def _undone(undone: Undone) -> str:
+    shown = sorted({z + 1 for sources in undone.slices for z in sources})
+    if not shown:
+        return "none of its slices was recognised"
+    slices = f"slice {shown[0]}" if len(shown) == 1 else f"slices {ranges(shown)}"
+    turned = ", mirrored" if undone.mirrored else ""
+    return (
+        f"shows {slices}{turned}, turned by {undone.angle:.1f} degrees, {undone.scale:.3f} times "
+        f"as large, grey = {undone.gain:.3g} times the value {undone.offset:+.0f}"
+    )
 
 
 def slices_alone(extracted: Extracted) -> str:

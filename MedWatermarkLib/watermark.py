@@ -26,6 +26,7 @@ from MedWatermarkLib.change import Change
 from MedWatermarkLib.dct import AREA, BLOCK
 from MedWatermarkLib.detector import Extracted, SliceReading, detect
 from MedWatermarkLib.modulation import modulate, reach
+from MedWatermarkLib.reference import read_with_original
 from MedWatermarkLib.restoration import (
     Restoration,
     RestorationError,
@@ -36,6 +37,7 @@ from MedWatermarkLib.restoration import (
 from MedWatermarkLib.sites import MESSAGE_PROJECTIONS, sites
 from MedWatermarkLib.strength import LEAST_INTEGRAL, default_strength, rung_below
 from MedWatermarkLib.tag import GREATEST_COPY, Tag, message_id
+from MedWatermarkLib.undone import Undone
 
 __all__ = [
     "Embedded",
@@ -44,6 +46,7 @@ __all__ = [
     "RestorationError",
     "SliceReading",
     "Tag",
+    "Undone",
     "WatermarkError",
     "embed",
     "extract",
@@ -220,9 +223,13 @@ def extract(
     voxels: npt.ArrayLike,
     *,
     key: bytes = b"",
+    reference: npt.ArrayLike | None = None,
+    hounsfield: tuple[float, float] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Extracted:
     """Read the mark of a volume or of a single slice, from nothing but voxels and key.
+
+    With the original at hand, reading reaches much further: see `reference`.
 
     Parameters
     ----------
@@ -230,6 +237,11 @@ def extract(
         As it arrived: cut, windowed, re-ordered, compressed.
     key : bytes
         The mark's key.
+    reference : (z, y, x) array, optional
+        The original, all of it and in its order: the volume as it was before `embed` marked it.
+        The voxels may then be turned, mirrored, of another size, or a picture of one slice.
+    hounsfield : (slope, intercept), optional
+        What makes CT numbers of the reference, if `embed` was told.
     progress : callable, optional
         Called with the share that is done, from 0 to 1.
 
@@ -242,11 +254,14 @@ def extract(
     Raises
     ------
     WatermarkError
-        If the array is not a volume of numbers.
+        If an array is not a volume of numbers.
     """
     if not isinstance(key, bytes):
         raise WatermarkError("The key of a mark is bytes.")
-    return detect(working_copy(voxels), sites(key), progress or (lambda share: None))
+    work, tell = working_copy(voxels), progress or (lambda share: None)
+    if reference is None:
+        return detect(work, sites(key), tell)
+    return read_with_original(work, working_copy(reference), sites(key), tell, hounsfield)
 
 
 def restore(voxels: npt.ArrayLike, restoration: bytes) -> Array:

@@ -256,6 +256,26 @@ def test_a_picture_of_a_slice_gives_its_tag(marked, tmp_path):
         assert events(done.stdout)[-1]["tag"]["copy"] == 7
 
 
+def test_with_the_original_at_hand_a_turned_and_smaller_picture_gives_its_tag(
+    head, marked, tmp_path
+):
+    values = read_volume(marked / "marked.dcm").rescaled()[0]
+    grey = np.clip(np.rint((values + 80) * 255 / 240), 0, 255).astype(np.uint8)
+    picture = tmp_path / "slide.png"
+    turned = Image.fromarray(grey).rotate(7, Image.Resampling.BICUBIC, expand=True)
+    turned.resize([round(0.9 * side) for side in turned.size], Image.Resampling.BICUBIC).save(
+        picture
+    )
+    done = run("extract", picture, "--reference", head, "--json")
+    read = events(done.stdout)[-1]
+    assert done.exit_code in (0, 3)
+    assert read["tag"]["copy"] == 7
+    assert read["undone"]["slices"] == [[0]]
+    assert read["undone"]["angle"] == pytest.approx(7, abs=0.1)
+    assert "turned by 7.0 degrees" in run("extract", picture, "--reference", head).stdout
+    assert run("extract", picture, "--reference", tmp_path / "none.dcm").exit_code == 1
+
+
 def test_an_unmarked_scan_gives_nothing(head, tmp_path):
     done = run("extract", head, "--qr", tmp_path / "code.png")
     assert done.exit_code == 3
