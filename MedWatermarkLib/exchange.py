@@ -14,7 +14,13 @@ from MedWatermarkLib.exchange_errors import (
     SaleEndedError,
     TooLateError,
 )
-from MedWatermarkLib.grant import FoundGrant, find_grants, receive_grant
+from MedWatermarkLib.grant import (
+    FoundGrant,
+    OwnGrant,
+    find_grants,
+    find_own_grants,
+    receive_grant,
+)
 from MedWatermarkLib.next_step import NextStep
 from MedWatermarkLib.offer import FoundOffer, Inspection, find_offer, find_offers
 from MedWatermarkLib.owner import Owner, record_of
@@ -30,6 +36,7 @@ __all__ = [
     "NotYetError",
     "OfferError",
     "OfferRefusedError",
+    "OwnGrant",
     "Owner",
     "Recipient",
     "SaleEndedError",
@@ -37,6 +44,7 @@ __all__ = [
     "find_grants",
     "find_offer",
     "find_offers",
+    "find_own_grants",
     "receive_grant",
     "record_of",
 ]

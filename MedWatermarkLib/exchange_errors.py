@@ -22,6 +22,9 @@ class NotYetError(ExchangeError):
         When it comes, in seconds since 1970-01-01 UTC, where that is known.
     """
 
+    #: Of commands, `report.ExitCode.NOT_YET`.
+    exit_code = 4
+
     def __init__(self, message: str, due: int | None = None) -> None:
         super().__init__(message)
         self.due = due
@@ -47,6 +50,9 @@ class OfferRefusedError(OfferError):
     objections : tuple of str
         What speaks against it, in parts of a sentence.
     """
+
+    #: Of commands, `report.ExitCode.NOT_READ`.
+    exit_code = 3
 
     def __init__(self, objections: Sequence[str]) -> None:
         super().__init__(f"Do not accept this offer: {'; '.join(objections)}.")

@@ -39,13 +39,13 @@ class OwnerState:
         Which ledger.
     record : Record
     signature : bytes
-        64 bytes, of the claim.
+        64 bytes, of the claim; empty in a folder that was recovered, whose record is registered.
     copy : Copy or None
         If it is a copy's package that is shared, and not the record's.
     size : int
         The length of the sealed package, in bytes.
     content : bytes
-        The content identity, sealed to the owner itself.
+        The content identity, sealed to the owner itself; empty in a folder that was recovered.
     terms : Terms or None
         Of the sale, from when it is offered.
     note : Note or None
@@ -120,6 +120,20 @@ def write_state(folder: Path, state: OwnerState | RecipientState) -> None:
         raise OutputError(f"{folder / NAME} cannot be written: {reason_of(error)}.") from error
 
 
+def side_of(folder: Path) -> str:
+    """Return whose folder it is: ``owner`` or ``recipient``.
+
+    Raises
+    ------
+    ExchangeStateError
+        If it is no folder of an exchange, or its file is damaged.
+    """
+    side = _read(folder).get("side")
+    if side not in [_side(kind) for kind in _MAKE]:
+        raise _damaged(folder / NAME)
+    return str(side)
+
+
 def read_state(folder: Path, kind: type[_State], ledger: Ledger) -> _State:
     """Read the file.
 
@@ -136,6 +150,21 @@ def read_state(folder: Path, kind: type[_State], ledger: Ledger) -> _State:
     ExchangeStateError
         If it is missing, damaged, of the other side, of a later version, or of another ledger.
     """
+    place, content = folder / NAME, _read(folder)
+    if content.get("side") != _side(kind):
+        raise ExchangeStateError(f"{place} is the other side's, not the {_side(kind)}'s.")
+    try:
+        state = _MAKE[kind](content)
+    except (KeyError, TypeError, ValueError, AttributeError, OfferError):
+        raise _damaged(place) from None
+    if (state.chain_id, state.exchange) != (ledger.config.chain_id, ledger.config.exchange):
+        raise ExchangeStateError(
+            f"The exchange in {folder} is on another ledger; use the one it was begun on."
+        )
+    return state  # type: ignore[no-any-return]
+
+
+def _read(folder: Path) -> dict[str, Any]:
     place = folder / NAME
     try:
         with place.open("rb") as file:
@@ -153,17 +182,7 @@ def read_state(folder: Path, kind: type[_State], ledger: Ledger) -> _State:
         raise ExchangeStateError(
             f"{place} is of version {version}, which this MedWatermark does not know: update it."
         )
-    if content.get("side") != _side(kind):
-        raise ExchangeStateError(f"{place} is the other side's, not the {_side(kind)}'s.")
-    try:
-        state = _MAKE[kind](content)
-    except (KeyError, TypeError, ValueError, AttributeError, OfferError):
-        raise _damaged(place) from None
-    if (state.chain_id, state.exchange) != (ledger.config.chain_id, ledger.config.exchange):
-        raise ExchangeStateError(
-            f"The exchange in {folder} is on another ledger; use the one it was begun on."
-        )
-    return state  # type: ignore[no-any-return]
+    return content
 
 
 def _side(kind: type[Any]) -> str:

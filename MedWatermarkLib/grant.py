@@ -7,8 +7,9 @@ under that name; who it is for, only the one can tell who opens its envelope.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from MedWatermarkLib.chunks import CHUNK_SIZE
@@ -21,7 +22,6 @@ from MedWatermarkLib.progress import Progress
 from MedWatermarkLib.record import Copy, Record
 from MedWatermarkLib.registration import Registration
 from MedWatermarkLib.registry_events import Granted, Withdrawn
-from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.sealing import Identity, SealError, open_envelope
 from MedWatermarkLib.store import Store
 from MedWatermarkLib.store_errors import DamagedDownloadError, NotInStoreError, OversizeError
@@ -49,6 +49,30 @@ class FoundGrant:
     is_withdrawn: bool
 
 
+@dataclass(frozen=True)
+class OwnGrant:
+    """A grant to the identity that looks.
+
+    Attributes
+    ----------
+    grant : FoundGrant
+    registration : Registration
+        Of the record, with what speaks against it.
+    package : Record or Copy
+        Of that, what has the granted package.
+    file : str
+        Name of the sealed package in the store.
+    content : Identity
+        The content identity, which opens the package: a secret.
+    """
+
+    grant: FoundGrant
+    registration: Registration
+    package: Record | Copy
+    file: str
+    content: Identity = field(repr=False)
+
+
 def find_grants(ledger: Ledger, record: bytes) -> Iterator[FoundGrant]:
     """Read the grants of a record from the ledger, each once, the oldest first.
 
@@ -66,6 +90,40 @@ def find_grants(ledger: Ledger, record: bytes) -> Iterator[FoundGrant]:
             grants[event.recipient] = (grants[event.recipient][0], True)
     for recipient, (root, is_withdrawn) in grants.items():
         yield FoundGrant(record, recipient, root, is_withdrawn)
+
+
+def find_own_grants(
+    ledger: Ledger, records: Iterable[bytes], identity: Identity, store: Store
+) -> Iterator[OwnGrant]:
+    """Find what of some records was granted to an identity, and was not taken back.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    records : iterable of bytes
+        32 bytes each, their ids.
+    identity : Identity
+        The recipient's.
+    store : Store
+        Where the notes of the grants lie; those that are not there are passed over.
+
+    Raises
+    ------
+    StoreError, LedgerError
+        If one of them does not answer.
+    """
+    for record in records:
+        for grant in find_grants(ledger, record):
+            registration, package = registered_package(ledger, record, grant.package_root)
+            if grant.is_withdrawn or registration is None or package is None:
+                continue
+            if (note := _note(store, grant)) is None:
+                continue
+            try:
+                content = open_envelope(note.envelope, identity, package.content_commitment)
+            except SealError:  # another's
+                continue
+            yield OwnGrant(grant, registration, package, note.file, content)
 
 
 def receive_grant(
@@ -106,36 +164,25 @@ def receive_grant(
     StoreError, OutputError, LedgerError
         If it cannot be fetched, written or asked; another try goes on.
     """
-    place = Path(place)
-    for grant in find_grants(ledger, record):
-        registration, package = registered_package(ledger, record, grant.package_root)
-        note = None if grant.is_withdrawn or package is None else _note(store, grant, place)
-        if note is None or package is None:
-            continue
-        try:
-            content = open_envelope(note.envelope, identity, package.content_commitment)
-        except SealError:  # another's
-            continue
-        _check(registration)
-        _fetch(store, note.file, package, place, progress)
-        return content
+    own = next(find_own_grants(ledger, [record], identity, store), None)
+    if own is not None:
+        if own.registration.objections:
+            reasons = "; ".join(own.registration.objections)
+            raise OfferError(f"Do not use this package: {reasons}.")
+        _fetch(store, own.file, own.package, Path(place), progress)
+        return own.content
     raise OfferError("No package of this record was granted to your public key, or not any more.")
 
 
-def _note(store: Store, grant: FoundGrant, place: Path) -> Note | None:
+def _note(store: Store, grant: FoundGrant) -> Note | None:
     """Fetch the note of a grant, if there is one in the store."""
-    with scratch(place) as folder:
-        path = folder / "note"
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "note"
         try:
             store.get(grant.recipient.hex(), path, limit=GREATEST_NOTE)
             return Note.from_bytes(path.read_bytes())
         except (NotInStoreError, OversizeError, DamagedDownloadError, OfferError):
             return None
-
-
-def _check(registration: Registration | None) -> None:
-    if registration is not None and registration.objections:
-        raise OfferError(f"Do not use this package: {'; '.join(registration.objections)}.")
 
 
 def _fetch(

@@ -15,7 +15,15 @@ from MedWatermarkLib.exchange_state import NAME, OwnerState, make_folder, read_s
 from MedWatermarkLib.keystream import key_commitment
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import MerkleError, MerkleTree, tree_of_chunks
-from MedWatermarkLib.offer import GREATEST_NOTE, Note, find_offer, new_salt, note_name, sale_key
+from MedWatermarkLib.offer import (
+    GREATEST_NOTE,
+    Note,
+    find_offer,
+    new_salt,
+    note_name,
+    registered_package,
+    sale_key,
+)
 from MedWatermarkLib.output import new_files
 from MedWatermarkLib.progress import Progress, part
 from MedWatermarkLib.record import Copy, Record
@@ -117,6 +125,75 @@ class OwnerFolder:
         write_state(folder, state)
         return cls(folder, ledger)
 
+    @classmethod
+    def recover(
+        cls,
+        folder: str | os.PathLike[str],
+        ledger: Ledger,
+        sale_id: bytes,
+        identity: Identity,
+        store: Store,
+    ) -> Self:
+        """Go on with a sale whose folder was lost: what ends it is on the chain and in the store.
+
+        Package and content identity went with the folder, so that nothing can be stored again or
+        granted from this one.
+
+        Parameters
+        ----------
+        folder : path
+            Made if it is not there.
+        ledger : Ledger
+            With the owner's account.
+        sale_id : bytes
+            32 bytes, of a sale that the account offered.
+        identity : Identity
+            The keeper's.
+        store : Store
+            Where its note lies.
+
+        Raises
+        ------
+        ExchangeError
+            If another sale is in the folder, this is none of the account, or it was offered with
+            another identity.
+        StoreError, OfferError
+            If its note cannot be fetched, or is none.
+        """
+        folder = Path(folder)
+        if (folder / NAME).exists():
+            owner = cls(folder, ledger)
+            if owner.sale_id != sale_id:
+                raise ExchangeError(f"Another sale is in {folder}; take another folder.")
+            return owner
+        found = find_offer(ledger, sale_id)
+        if found is None or found.terms.owner != ledger.account.address:
+            raise ExchangeError("There is no such offer by your account on the ledger.")
+        terms = found.terms
+        registration, package = registered_package(ledger, terms.record, terms.package_root)
+        if registration is None or package is None:
+            raise ExchangeError("The record on the registry is of another package.")
+        make_folder(folder)
+        place = folder / _NOTE
+        place.unlink(missing_ok=True)
+        store.get(note_name(terms), place, limit=GREATEST_NOTE)
+        note = Note.from_bytes(place.read_bytes())
+        place.unlink()
+        _sale_key(identity, terms, note)
+        state = OwnerState(
+            chain_id=ledger.config.chain_id,
+            exchange=ledger.config.exchange,
+            record=registration.record,
+            signature=b"",
+            copy=package if isinstance(package, Copy) else None,
+            size=terms.size,
+            content=b"",
+            terms=terms,
+            note=note,
+        )
+        write_state(folder, state)
+        return cls(folder, ledger)
+
     @property
     def record(self) -> Record:
         """What is registered."""
@@ -139,39 +216,6 @@ class OwnerFolder:
     ) -> None:
         """Store what was offered, also again or elsewhere: where a store has lost it."""
         self._publish(identity, store, progress)
-
-    @alone
-    def adopt(self, sale_id: bytes, store: Store) -> None:
-        """Go on with a sale whose folder was lost: all else is on the chain and in the store.
-
-        Parameters
-        ----------
-        sale_id : bytes
-            32 bytes, of a sale of this package that the owner's account offered.
-        store : Store
-            Where its note lies.
-
-        Raises
-        ------
-        ExchangeError
-            If another sale is in the folder, or this is no sale of the package by the account.
-        StoreError, OfferError
-            If its note cannot be fetched, or is none.
-        """
-        if self.sale_id == sale_id:
-            return
-        found = find_offer(self._ledger, sale_id)
-        package = (self._ledger.account.address, self._state.package.package_root)
-        if found is None or (found.terms.owner, found.terms.package_root) != package:
-            raise ExchangeError("There is no such offer of this package by your account.")
-        if self._state.terms is not None:
-            raise ExchangeError(f"Another sale is in {self._folder}; begin in another folder.")
-        place = self._folder / _NOTE
-        place.unlink(missing_ok=True)
-        store.get(note_name(found.terms), place, limit=GREATEST_NOTE)
-        note = Note.from_bytes(place.read_bytes())
-        self._keep(replace(self._state, terms=found.terms, note=note))
-        self._clear()
 
     # --- Parts ---
 
@@ -215,6 +259,11 @@ class OwnerFolder:
         return write_sale_file(self._folder / SEALED, place, key, progress)
 
     def _tree(self) -> MerkleTree:
+        if not self._state.content:
+            raise ExchangeError(
+                f"The folder that came before {self._folder} was lost, and with it what opens the "
+                "package: share the scan anew, into another folder."
+            )
         return _tree(self._folder / SEALED, self._state.package.package_root)
 
     def _write(self, name: str, content: bytes) -> Path:
@@ -258,11 +307,14 @@ class OwnerFolder:
         return open_envelope(self._state.content, identity, self._state.package.content_commitment)
 
     def _key(self, identity: Identity) -> bytes:
-        terms, note = self._offered()
-        key = sale_key(identity, note.salt)
-        if key_commitment(key) != terms.key_commitment:
-            raise ExchangeError("The offer was made with another age identity; use that one.")
-        return key
+        return _sale_key(identity, *self._offered())
+
+
+def _sale_key(identity: Identity, terms: Terms, note: Note) -> bytes:
+    key = sale_key(identity, note.salt)
+    if key_commitment(key) != terms.key_commitment:
+        raise ExchangeError("The offer was made with another age identity; use that one.")
+    return key
 
 
 def _place(place: Path, write: Callable[[Path], object]) -> None:

@@ -190,25 +190,26 @@ class Recipient(RecipientFolder):
         ExchangeError
             If what was downloaded is damaged or missing: download again.
         """
-        sale = self._sale()
-        if sale.state is SaleState.REFUNDED:
-            return None
-        if sale.state not in (SaleState.REVEALED, SaleState.SETTLED):
-            step = recipients_step(sale, True, present(self._ledger))
-            error = SaleEndedError if sale.state is SaleState.CANCELLED else NotYetError
-            raise error(step.sentence)
-        key = self._key()
-        try:
-            leaves = self._leaves()
-            sealed = self._decipher(key, leaves, progress)
-        except WrongChunkError as wrong:
-            self._complain(key, wrong.index, leaves)
-            return None
-        except (OSError, SaleFileError):
-            raise self._incomplete() from None
-        if sale.state is SaleState.REVEALED:
+        sealed = self._opened(progress)
+        if sealed is not None and self._sale().state is SaleState.REVEALED:
             self._try(self._ledger.exchange.settle, SaleState.SETTLED)
         return sealed
+
+    @alone
+    def complain(self, *, progress: Progress | None = None) -> bool:
+        """Do what `receive` does, but pay nothing: if all chunks are right, nothing is sent.
+
+        Returns
+        -------
+        bool
+            Whether the payment was taken back.
+
+        Raises
+        ------
+        ExchangeError
+            As `receive` does.
+        """
+        return self._opened(progress) is None
 
     @alone
     def refund(self) -> None:
@@ -233,6 +234,25 @@ class Recipient(RecipientFolder):
         self._try(self._ledger.exchange.refund, SaleState.REFUNDED)
 
     # --- Parts ---
+
+    def _opened(self, progress: Progress | None) -> Path | None:
+        """Return the sealed package, or None after a complaint."""
+        sale = self._sale()
+        if sale.state is SaleState.REFUNDED:
+            return None
+        if sale.state not in (SaleState.REVEALED, SaleState.SETTLED):
+            step = recipients_step(sale, True, present(self._ledger))
+            error = SaleEndedError if sale.state is SaleState.CANCELLED else NotYetError
+            raise error(step.sentence)
+        key = self._key()
+        try:
+            leaves = self._leaves()
+            return self._decipher(key, leaves, progress)
+        except WrongChunkError as wrong:
+            self._complain(key, wrong.index, leaves)
+            return None
+        except (OSError, SaleFileError):
+            raise self._incomplete() from None
 
     def _check(self, progress: Progress | None = None) -> None:
         """Check the files against the terms: what a complaint may have to be made from."""

@@ -32,6 +32,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_READ = 3
+    NOT_YET = 4
     CANCELLED = 130
 
 

@@ -224,6 +224,18 @@ def open_envelope(envelope: bytes, identity: Identity, commitment: bytes) -> Ide
     return content
 
 
+def check_recipient(text: str) -> str:
+    """Return an age public key as it is given, without white space around it.
+
+    Raises
+    ------
+    RecipientError
+        If it is none.
+    """
+    _recipient(text)
+    return text.strip()
+
+
 class _Files:
     """A file to read and one to write, which tell how far they are and what they raised.
 

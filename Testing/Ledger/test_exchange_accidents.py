@@ -164,18 +164,34 @@ def test_an_owner_who_lost_its_folder_reveals_all_the_same(deal: Deal) -> None:
     deal.until("accepted")
     (deal.place / "owner").rename(deal.place / "lost")
     sale_id = deal.recipient.sale_id
-    deal.begin()
-    twice(lambda: deal.owner.adopt(sale_id, deal.store))
+    ledger, folder = deal.hospital.ledger, deal.place / "owner"
+    for _ in range(2):
+        owner = Owner.recover(folder, ledger, sale_id, deal.keeper, deal.store)
+        assert owner.record == deal.record
     deal.reveal()
     assert deal.recipient.receive() is not None
+    with pytest.raises(ExchangeError, match="share the scan anew"):
+        deal.owner.grant(deal.reader.recipient, deal.keeper, deal.store)
 
 
-def test_a_sale_of_another_is_not_adopted(make_deal: MakeDeal) -> None:
+def test_only_ones_own_sale_is_recovered_and_with_the_identity_that_offered_it(
+    make_deal: Callable[..., Deal],
+) -> None:
     deal, other = make_deal().until("taken up"), make_deal()
-    other.begin()
-    for id in (deal.recipient.sale_id, bytes(32)):
+    ledger, sale_id, place = deal.hospital.ledger, deal.recipient.sale_id, deal.place / "new"
+    for owner, id in ((other.hospital.ledger, sale_id), (ledger, bytes(32))):
         with pytest.raises(ExchangeError, match="no such offer"):
-            other.owner.adopt(id, deal.store)
+            Owner.recover(place, owner, id, deal.keeper, deal.store)
+    with pytest.raises(ExchangeError, match="another age identity"):
+        Owner.recover(place, ledger, sale_id, other.keeper, deal.store)
+    with pytest.raises(ExchangeError, match="Another sale"):
+        Owner.recover(deal.place / "owner", ledger, bytes(32), deal.keeper, deal.store)
+
+
+def test_a_complaint_that_has_no_ground_pays_nothing(deal: Deal) -> None:
+    deal.until("revealed")
+    assert not deal.recipient.complain()
+    assert deal.state is SaleState.REVEALED
 
 
 def test_another_identity_than_the_offer_was_made_with_reveals_nothing(deal: Deal) -> None:
