@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from MedWatermarkLib import __version__, batch_cli, ledger_cli
+from MedWatermarkLib import __version__, batch_cli, exchange_cli, ledger_cli
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import reporting
@@ -25,12 +25,13 @@ app = typer.Typer(
     # They would show the values of variables, and passwords among them.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 error about the input or files, 2 usage, 3 nothing read or a "
-    "check failed, 130 cancelled.",
+    epilog="Exit codes: 0 done, 1 error about the input or files, 2 usage, 3 nothing read, "
+    "refused or a check failed, 4 too early, 130 cancelled.",
 )
 
 app.add_typer(ledger_cli.app, name="ledger")
 app.add_typer(batch_cli.app, name="batch")
+app.add_typer(exchange_cli.app)
 
 Input = Annotated[
     Path,

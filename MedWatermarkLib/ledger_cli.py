@@ -118,7 +118,9 @@ def status(
     """Tell which chain the ledger is on, how far that is, and whether the contracts are right."""
     with reporting(json_lines) as report:
         opened = (
-            _open(ledger) if key_file is None else _open_to_send(ledger, key_file, password_stdin)
+            open_ledger(ledger)
+            if key_file is None
+            else open_to_send(ledger, key_file, password_stdin)
         )
         report.step("Asking the node", 0.1, 1.0)
         from MedWatermarkLib.ledger_commands import show_status
@@ -145,7 +147,7 @@ def accredit(
 ) -> None:
     """Let an authority vouch for an institution until a day; takes an accreditor's account."""
     with reporting(json_lines) as report:
-        opened = _open_to_send(ledger, key_file, password_stdin)
+        opened = open_to_send(ledger, key_file, password_stdin)
         report.step("Sending", 0.1, 1.0)
         from MedWatermarkLib.ledger_commands import accredit_authority
 
@@ -178,7 +180,7 @@ def revoke_authority(
 ) -> None:
     """End an authority's accreditation now; what was registered until now stands."""
     with reporting(json_lines) as report:
-        opened = _open_to_send(ledger, key_file, password_stdin)
+        opened = open_to_send(ledger, key_file, password_stdin)
         report.step("Sending", 0.1, 1.0)
         from MedWatermarkLib.ledger_commands import revoke_accreditation
 
@@ -221,7 +223,7 @@ def register(
         raise typer.BadParameter("give --package and --content-commitment, or neither.")
     with reporting(json_lines) as report:
         key = read_mark_key(mark_key_file)
-        opened = _open_to_send(ledger, key_file, password_stdin)
+        opened = open_to_send(ledger, key_file, password_stdin)
         from MedWatermarkLib.ledger_commands import Sealed, register_scan
 
         sealed = None
@@ -248,7 +250,7 @@ def show(
         key = read_mark_key(mark_key_file)
         from MedWatermarkLib.ledger_commands import show_records
 
-        show_records(_open(ledger), record, key, report)
+        show_records(open_ledger(ledger), record, key, report)
 
 
 @app.command(epilog="Example: medwatermark ledger history 8f3c...d1 --ledger ledger.toml")
@@ -263,16 +265,18 @@ def history(
         key = read_mark_key(mark_key_file)
         from MedWatermarkLib.ledger_commands import show_history
 
-        show_history(_open(ledger), record, key, report)
+        show_history(open_ledger(ledger), record, key, report)
 
 
-def _open(file: Path) -> Ledger:
+def open_ledger(file: Path) -> Ledger:
+    """Open a ledger to read from it."""
     from MedWatermarkLib.ledger import Ledger
 
     return Ledger.connect(file)
 
 
-def _open_to_send(file: Path, key_file: Path, password_stdin: bool) -> Ledger:
+def open_to_send(file: Path, key_file: Path, password_stdin: bool) -> Ledger:
+    """Open a ledger for the account of a key file, whose password is read."""
     password = read_password(password_stdin, f"Password of {key_file}")
     from MedWatermarkLib.account import load_account
     from MedWatermarkLib.ledger import Ledger

@@ -11,10 +11,10 @@ from typing import Any
 
 import typer
 from eth_account.signers.local import LocalAccount
-from eth_utils.address import is_address, to_checksum_address
 from rich.table import Table
 from rich.text import Text
 
+from MedWatermarkLib.arguments import address, words
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.merkle import tree_of_chunks
 from MedWatermarkLib.reading import read_mark
@@ -27,12 +27,6 @@ from MedWatermarkLib.tag import message_id
 from MedWatermarkLib.tiles import tile_leaves
 
 _NOTHING = bytes(32)
-
-
-class LedgerInputError(ValueError):
-    """An argument of a ledger's command that is none."""
-
-    exit_code = ExitCode.USAGE
 
 
 class NothingRegisteredError(ValueError):
@@ -54,7 +48,7 @@ class Sealed:
         """Read a sealed package."""
         with file.open("rb") as content:
             tree = tree_of_chunks(content)
-        return cls(tree.root, tree.count, _words(content_commitment, "content commitment"))
+        return cls(tree.root, tree.count, words(content_commitment, "the content commitment"))
 
 
 def deploy_ledger(output: Path, url: str, account: LocalAccount, report: Report) -> None:
@@ -114,7 +108,7 @@ def accredit_authority(
     """Accredit an authority, and report; from the time of the chain's last block, if not given."""
     begin = ledger.status().time if start is None else start
     event = ledger.registry.accredit(
-        _address(institution, "institution"), _address(authority, "authority"), begin, until
+        address(institution, "an institution"), address(authority, "an authority"), begin, until
     )
     rows = [
         ("Authority", event.authority),
@@ -134,7 +128,10 @@ def revoke_accreditation(
     ledger: Ledger, institution: str, authority: str, stolen_since: int | None, report: Report
 ) -> None:
     """End all running and coming periods of an authority at an institution, and report."""
-    institution, authority = _address(institution, "institution"), _address(authority, "authority")
+    institution, authority = (
+        address(institution, "an institution"),
+        address(authority, "an authority"),
+    )
     registry = ledger.registry
     now = ledger.status().time
     ended = [
@@ -212,7 +209,7 @@ def show_records(ledger: Ledger, subject: str, key: bytes, report: Report) -> No
     """
     found = [
         (event, ledger.registry.standing(event.record, event.authority))
-        for event in _find(ledger, subject, key, report)
+        for event in find_registered(ledger, subject, key, report)
     ]
     facts = {
         "command": "ledger show",
@@ -241,7 +238,7 @@ def show_history(ledger: Ledger, subject: str, key: bytes, report: Report) -> No
     """Report what happened to the records of an id or a scan."""
     events = [
         event
-        for found in _find(ledger, subject, key, report)
+        for found in find_registered(ledger, subject, key, report)
         for event in ledger.registry.history(found.id)
     ]
     table = Table("Time", "What", "Details", "Block", box=None, header_style="dim")
@@ -254,8 +251,14 @@ def show_history(ledger: Ledger, subject: str, key: bytes, report: Report) -> No
     report.result(facts, table)
 
 
-def _find(ledger: Ledger, subject: str, key: bytes, report: Report) -> list[Registered]:
-    """Return the registrations of an id, or of the claim that a scan carries."""
+def find_registered(ledger: Ledger, subject: str, key: bytes, report: Report) -> list[Registered]:
+    """Return the registrations of an id, or of the claim that a scan carries.
+
+    Raises
+    ------
+    NothingRegisteredError
+        If there is none.
+    """
     if Path(subject).exists():
         _, reading = read_mark(Path(subject), key, None, report, until=0.8)
         tag = reading.extracted.tag
@@ -267,7 +270,7 @@ def _find(ledger: Ledger, subject: str, key: bytes, report: Report) -> list[Regi
         found = list(ledger.registry.find_tag(tag.message_id))
     else:
         report.step("Asking the ledger", 0.0, 1.0)
-        event = ledger.registry.find(_words(subject, "id of a record"))
+        event = ledger.registry.find(words(subject, "the id of a record"))
         found = [] if event is None else [event]
     if not found:
         raise NothingRegisteredError(
@@ -330,23 +333,6 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
         return _plain(value) if isinstance(value, dict) else value
 
     return {name: plain(value) for name, value in values.items()}
-
-
-def _address(text: str, what: str) -> str:
-    if not is_address(text):
-        raise LedgerInputError(f"{text} is not the address of an {what}: 0x and 40 hex digits.")
-    return to_checksum_address(text)
-
-
-def _words(text: str, what: str) -> bytes:
-    """Return 32 bytes from hex."""
-    try:
-        words = bytes.fromhex(text.removeprefix("0x"))
-    except ValueError:
-        words = b""
-    if len(words) != len(_NOTHING):
-        raise LedgerInputError(f"{text} is neither a file nor 64 hex digits, the {what}.")
-    return words
 
 
 def _age(seconds: int) -> str:

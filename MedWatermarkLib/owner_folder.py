@@ -210,12 +210,32 @@ class OwnerFolder:
         terms = self._state.terms
         return None if terms is None else self._ledger.exchange.sale_id(terms)
 
+    @property
+    def grants(self) -> tuple[tuple[str, bytes], ...]:
+        """To which public keys it was granted, and as what each stands on the ledger: 32 bytes."""
+        return tuple((key, note.digest) for key, note in self._state.grants)
+
     @alone
     def publish(
         self, identity: Identity, store: Store, *, progress: Progress | None = None
     ) -> None:
-        """Store what was offered, also again or elsewhere: where a store has lost it."""
-        self._publish(identity, store, progress)
+        """Store what was offered or granted, also again or elsewhere: where a store lost it.
+
+        Raises
+        ------
+        NotYetError
+            If nothing was.
+        StoreError, OutputError, ExchangeError
+            As `Owner.offer`.
+        """
+        keys = [key for key, _ in self._state.grants]
+        shares = len(keys) + 1
+        if self._state.terms is not None or not keys:
+            self._publish(identity, store, part(progress, 0.0, 1 / shares))
+        for index, key in enumerate(keys, start=1):
+            told = part(progress, index / shares, (index + 1) / shares)
+            self._publish_grant(key, identity, store, told)
+        self._clear()
 
     # --- Parts ---
 

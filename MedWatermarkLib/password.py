@@ -11,6 +11,7 @@ import typer
 from MedWatermarkLib.report import ExitCode
 
 PASSWORD_VARIABLE = "MEDWATERMARK_PASSWORD"
+IDENTITY_PASSWORD_VARIABLE = "MEDWATERMARK_IDENTITY_PASSWORD"
 MARK_KEY_VARIABLE = "MEDWATERMARK_MARK_KEY"
 
 
@@ -24,17 +25,21 @@ class MarkKeyError(ValueError):
     """A file that holds no key for a mark."""
 
 
-def read_password(from_stdin: bool, prompt: str, *, twice: bool = False) -> str:
-    """Get the password of a key file.
+def read_password(
+    from_stdin: bool, prompt: str, *, twice: bool = False, variable: str = PASSWORD_VARIABLE
+) -> str:
+    """Get the password of a key file or an identity file.
 
     Parameters
     ----------
     from_stdin : bool
-        Whether the first line of standard input is the password.
+        Whether the next line of standard input is the password.
     prompt : str
-        What to ask for at a terminal, where ``MEDWATERMARK_PASSWORD`` is not set.
+        What to ask for at a terminal, where the environment's variable is not set.
     twice : bool
         Whether to ask twice: for a new password.
+    variable : str
+        Which variable of the environment may hold it.
 
     Raises
     ------
@@ -47,14 +52,14 @@ def read_password(from_stdin: bool, prompt: str, *, twice: bool = False) -> str:
         except UnicodeDecodeError:
             raise PasswordMissingError("The password on standard input is not UTF-8.") from None
         if not password:
-            raise PasswordMissingError("There is no password on standard input.")
+            raise PasswordMissingError(f"There is no password on standard input. ({prompt})")
         return password
-    if password := os.environ.get(PASSWORD_VARIABLE, ""):
+    if password := os.environ.get(variable, ""):
         return password
     if not sys.stdin.isatty():
         raise PasswordMissingError(
             "A password is needed: type it at a terminal, give it with --password-stdin, or set "
-            f"{PASSWORD_VARIABLE}."
+            f"{variable}. ({prompt})"
         )
     return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=twice, err=True))
 

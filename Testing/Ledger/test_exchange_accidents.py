@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 from chains import DAY, Chain, open_chain
-from deals import Deal, MakeDeal, twice
+from deals import Deal, MakeDeal
 
 from MedWatermarkLib.exchange import (
     ExchangeError,
     ExchangeStateError,
+    Owner,
 )
 from MedWatermarkLib.exchange_state import NAME
 from MedWatermarkLib.journal import Journal
@@ -175,7 +176,7 @@ def test_an_owner_who_lost_its_folder_reveals_all_the_same(deal: Deal) -> None:
 
 
 def test_only_ones_own_sale_is_recovered_and_with_the_identity_that_offered_it(
-    make_deal: Callable[..., Deal],
+    make_deal: MakeDeal,
 ) -> None:
     deal, other = make_deal().until("taken up"), make_deal()
     ledger, sale_id, place = deal.hospital.ledger, deal.recipient.sale_id, deal.place / "new"
