@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hexbytes import HexBytes
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -68,7 +70,8 @@ def show_trail(subject: str, ledger: Ledger, key: bytes, report: Report) -> None
     """Report all that happened to the records of a folder, an id or a scan."""
     records = _records(subject, ledger, key, report)
     report.step("Reading the ledger", 0.8, 1.0)
-    facts, shown = [], []
+    facts: list[dict[str, Any]] = []
+    shown: list[RenderableType] = []
     for record in records:
         entries = sorted(
             trail(ledger, record), key=lambda one: (one.origin.block, one.origin.index)
@@ -159,7 +162,7 @@ def _records(subject: str, ledger: Ledger, key: bytes, report: Report) -> list[b
 
 def _entry_facts(ledger: Ledger, entry: Entry) -> dict[str, Any]:
     origin, web3 = entry.origin, ledger.web3
-    sent = answer(web3, lambda: web3.eth.get_transaction(origin.transaction))
+    sent = answer(web3, lambda: web3.eth.get_transaction(HexBytes(origin.transaction)))
     return {
         "what": entry.what,
         "detail": entry.detail,

@@ -13,7 +13,14 @@ from typing import Annotated
 
 import typer
 
-from MedWatermarkLib import __version__, batch_cli, exchange_cli, ledger_cli
+from MedWatermarkLib import (
+    __version__,
+    batch_cli,
+    exchange_cli,
+    ledger_cli,
+    owner_cli,
+    recipient_cli,
+)
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import reporting
@@ -31,7 +38,8 @@ app = typer.Typer(
 
 app.add_typer(ledger_cli.app, name="ledger")
 app.add_typer(batch_cli.app, name="batch")
-app.add_typer(exchange_cli.app)
+for side in (owner_cli, recipient_cli, exchange_cli):
+    app.add_typer(side.app)
 
 Input = Annotated[
     Path,

@@ -1,4 +1,4 @@
-"""The commands of an exchange: those of each side, and those of both."""
+"""The commands that both sides of an exchange have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from MedWatermarkLib import owner_cli, recipient_cli
 from MedWatermarkLib.exchange_options import (
     BOTH,
     STORE_VARIABLE,
@@ -30,8 +29,6 @@ from MedWatermarkLib.password import IDENTITY_PASSWORD_VARIABLE, read_mark_key, 
 from MedWatermarkLib.report import reporting
 
 app = typer.Typer()
-app.add_typer(owner_cli.app)
-app.add_typer(recipient_cli.app)
 
 Subject = Annotated[
     str,
@@ -41,7 +38,7 @@ Subject = Annotated[
 ]
 
 
-@app.command(rich_help_panel=BOTH, epilog="Example: medwatermark identity clinic.age")
+@app.command(epilog="Example: medwatermark identity clinic.age")
 def identity(
     identity_file: Annotated[Path, typer.Argument(metavar="FILE", help="New identity file.")],
     password_stdin: Annotated[

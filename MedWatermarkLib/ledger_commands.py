@@ -128,10 +128,8 @@ def revoke_accreditation(
     ledger: Ledger, institution: str, authority: str, stolen_since: int | None, report: Report
 ) -> None:
     """End all running and coming periods of an authority at an institution, and report."""
-    institution, authority = (
-        address(institution, "an institution"),
-        address(authority, "an authority"),
-    )
+    institution = address(institution, "an institution")
+    authority = address(authority, "an authority")
     registry = ledger.registry
     now = ledger.status().time
     ended = [

@@ -147,7 +147,7 @@ def receive(
             "--store",
             metavar="URL",
             envvar=STORE_VARIABLE,
-            help="Grant: where the sealed files lie. Sale: only if its files must be fetched again.",
+            help="Grant: where the sealed files lie. Sale: only if they must be fetched again.",
         ),
     ] = None,
     save_mark_key: Annotated[
