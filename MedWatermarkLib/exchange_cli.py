@@ -96,6 +96,28 @@ def watch(
 
 @app.command(
     rich_help_panel=BOTH,
+    epilog="Example: medwatermark exchanges all-my-exchanges/ --ledger ledger.toml",
+)
+def exchanges(
+    place: Annotated[
+        Path, typer.Argument(metavar="PLACE", help="Folder in which folders of exchanges lie.")
+    ],
+    ledger: LedgerFile,
+    json_lines: Json = False,
+) -> None:
+    """Tell where each of the exchanges in a folder stands, as `watch` does of one.
+
+    Those on other ledgers are left out, and named.
+    """
+    with reporting(json_lines) as report:
+        opened = open_ledger(ledger)
+        from MedWatermarkLib.exchange_commands import list_exchanges
+
+        list_exchanges(place, opened, report)
+
+
+@app.command(
+    rich_help_panel=BOTH,
     epilog="Example: medwatermark settle exchange/ --wait --ledger ledger.toml "
     "--key-file hospital.json",
 )

@@ -8,11 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from MedWatermarkLib.arguments import shown_amount
 from MedWatermarkLib.exchange import NextStep, NotYetError, Owner, Recipient
-from MedWatermarkLib.exchange_state import side_of
+from MedWatermarkLib.exchange_errors import ExchangeStateError
+from MedWatermarkLib.exchange_state import NAME, side_of
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.sale import SaleState, Terms
@@ -45,6 +47,26 @@ def watch_exchange(folder: Path, ledger: Ledger, poll: float | None, report: Rep
         Text(step.sentence, style),
         grid(side_rows(side, folder, step)),
     )
+
+
+def list_exchanges(place: Path, ledger: Ledger, report: Report) -> None:
+    """Report where the exchanges in a folder stand, the newest first by their names."""
+    facts: list[dict[str, Any]] = []
+    shown: list[RenderableType] = []
+    folders = sorted((state.parent for state in place.glob(f"*/{NAME}")), reverse=True)
+    for number, folder in enumerate(folders):
+        report.step("Asking the ledger", number / len(folders), (number + 1) / len(folders))
+        try:
+            side = open_side(folder, ledger)
+        except ExchangeStateError as error:
+            report.warn(str(error))
+            continue
+        step = side.watch()
+        facts.append(side_facts(side, folder, step))
+        shown += [Text(step.sentence, "bold"), grid(side_rows(side, folder, step))]
+    if not shown:
+        shown.append(Text(f"There are no exchanges on this ledger in {place}.", "bold"))
+    report.result({"command": "exchanges", "exchanges": facts}, *shown)
 
 
 def settle_sale(folder: Path, ledger: Ledger, poll: float | None, report: Report) -> None:

@@ -9,7 +9,6 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from MedWatermarkLib.account import KeyFileError
 from MedWatermarkLib.arguments import address, amount, shown_amount, words
 from MedWatermarkLib.exchange import (
     FoundOffer,
@@ -25,7 +24,7 @@ from MedWatermarkLib.exchange_commands import (
     terms_facts,
     terms_rows,
 )
-from MedWatermarkLib.inspection import of_key_file
+from MedWatermarkLib.inspection import stated_address
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.next_step import NextStep, present, recipients_step
 from MedWatermarkLib.offer import inspect_offer
@@ -50,7 +49,7 @@ def list_offers(
     shown: list[RenderableType] = []
     if key_file is not None:
         report.step("Looking for offers", 0.1, 0.6)
-        for found in find_offers(ledger, _address_of(key_file)):
+        for found in find_offers(ledger, stated_address(key_file)):
             if ended or is_open(found.sale.state):
                 _add_offer(ledger, found, facts, shown)
     if identity is not None and store is not None:
@@ -192,13 +191,3 @@ def _verdict(step: NextStep, objections: tuple[str, ...], price: int, token: str
 
 
 _NEXT = {"accept": "accept", "receive": "receive", "refund": "refund"}
-
-
-def _address_of(key_file: Path) -> str:
-    try:
-        stated = of_key_file(key_file).facts["address"]
-    except OSError as error:
-        raise KeyFileError(f"The key file {key_file} cannot be read: {error.strerror}.") from None
-    if stated is None:
-        raise KeyFileError(f"{key_file} does not state its address.")
-    return str(stated)

@@ -11,6 +11,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedWatermarkModule import dependencies, patient, views
+from MedWatermarkModule.exchange_logic import ExchangeLogic
 from MedWatermarkModule.parameters import MedWatermarkParameterNode
 from MedWatermarkModule.task import Task, workFolder
 from MedWatermarkModule.volumes import (
@@ -81,7 +82,7 @@ class Restored:
 
 class MedWatermarkLogic(ScriptedLoadableModuleLogic):
     """
-    Marks, verifies and restores volume nodes; needs no panel.
+    Marks, verifies and restores volume nodes; needs no panel. ``exchange`` shares and receives.
 
     What takes long runs in a child process, so that each call gives a ``Task``: a script waits for
     what comes of it, as in ``logic.embed(...).wait().node``.
@@ -89,6 +90,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
+        self.exchange = ExchangeLogic()
 
     def getParameterNode(self):
         return MedWatermarkParameterNode(super().getParameterNode())

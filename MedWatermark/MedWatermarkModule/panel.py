@@ -10,12 +10,22 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
+from MedWatermarkModule.connection_section import ConnectionSection
 from MedWatermarkModule.logic import MedWatermarkLogic
+from MedWatermarkModule.receive_section import ReceiveSection
+from MedWatermarkModule.share_section import ShareSection
 from MedWatermarkModule.sign_section import SignSection
 from MedWatermarkModule.task import CancelledError
 from MedWatermarkModule.verify_section import VerifySection
 
-SECTIONS = {"Sign": SignSection, "Verify": VerifySection}
+SECTIONS = {
+    "Sign": SignSection,
+    "Connection": ConnectionSection,
+    "Verify": VerifySection,
+    "Share": ShareSection,
+    "Receive": ReceiveSection,
+}
+VOLUMES = ("inputVolume", "receivedVolume", "sharedVolume")
 # How often a running task is looked at.
 POLL_MS = 100
 
@@ -26,7 +36,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self.logic = None
         self.parameters = None
-        self.sections = []
+        self.sections = {}
         self._guiTag = None
         self._observedVolumes = []
         self._task = None
@@ -51,7 +61,8 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._timer.connect("timeout()", self._onTimeout)
         self.ui.cancelButton.connect("clicked(bool)", self.onCancel)
         self.ui.taskWidget.hide()
-        self.sections = [section(self) for section in SECTIONS.values()]
+        for name, section in SECTIONS.items():
+            self.sections[name] = section(self)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -60,7 +71,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         self._stopTask()
         self.setParameterNode(None)
-        for section in self.sections:
+        for section in self.sections.values():
             section.clear()
         self.removeObservers()
 
@@ -82,7 +93,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         self._stopTask()
         self.setParameterNode(None)
-        for section in self.sections:
+        for section in self.sections.values():
             section.clear()
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -93,7 +104,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(self.logic.getParameterNode())
         volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
         first = next((v for v in volumes if v.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
-        for name in ("inputVolume", "receivedVolume"):
+        for name in VOLUMES:
             if not getattr(self.parameters, name):
                 setattr(self.parameters, name, first)
 
@@ -113,7 +124,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Follow the chosen volumes, which can get their voxels after they were chosen."""
         chosen = []
         if self.parameters:
-            chosen = [self.parameters.inputVolume, self.parameters.receivedVolume]
+            chosen = [getattr(self.parameters, name) for name in VOLUMES]
         imageModified = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
         for node in self._observedVolumes:
             self.removeObserver(node, imageModified, self.updateSections)
@@ -123,7 +134,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateSections()
 
     def updateSections(self, caller=None, event=None) -> None:
-        for section in self.sections:
+        for section in self.sections.values():
             section.update()
 
     # Tasks
@@ -196,6 +207,9 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._endTask()
 
     # For the sections
+
+    def section(self, name: str):
+        return self.sections[name]
 
     def icon(self, name: str):
         return qt.QIcon(self.resourcePath(f"Icons/{name}.png"))

@@ -25,6 +25,15 @@ class MedWatermarkParameterNode:
     ledgerFile - Where the ledger is.
     leavesFile - Tile leaves that came with the received scan.
     recordFile - Restoration record of the received scan.
+    accountFile - Key file of one's account on the ledger.
+    identityFile - Age identity, to which packages are sealed.
+    store - Where sealed packages lie.
+    exchangesFolder - Where exchanges are kept.
+    sharedVolume - The scan to share.
+    pixelsChecked - Whether someone looked at every image, and no name is drawn into it.
+    recipient - Address of the recipient's account.
+    recipientKey - Age public key of the recipient.
+    price, bond - In ether.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -37,6 +46,16 @@ class MedWatermarkParameterNode:
     ledgerFile: str = ""
     leavesFile: str = ""
     recordFile: str = ""
+    accountFile: str = ""
+    identityFile: str = ""
+    store: str = ""
+    exchangesFolder: str = ""
+    sharedVolume: vtkMRMLScalarVolumeNode
+    pixelsChecked: bool = False
+    recipient: str = ""
+    recipientKey: str = ""
+    price: str = ""
+    bond: str = ""
 
 
 class _TextConnector(GuiConnector):

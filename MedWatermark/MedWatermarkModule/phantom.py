@@ -81,6 +81,13 @@ def nameThePatient(node, name: str):
     return patient
 
 
+def writeIdentity(path, password: str) -> str:
+    """Make an age identity as ``medwatermark identity`` does; returns its public key."""
+    from MedWatermarkLib.identity_file import create_identity_file
+
+    return create_identity_file(path, password)
+
+
 def writeKeyFile(path, password: str) -> str:
     """Make an account as ``medwatermark keygen`` does, but quick to open; returns its address."""
     from MedWatermarkLib.account import create_key_file

@@ -106,6 +106,95 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         self.assertEqual(slicer.util.arrayFromVolume(restored).tobytes(), original.tobytes())
         self.assertEqual(self.shownName(), restored.GetName())
 
+    def test_a_scan_is_sold_and_received_in_the_panel(self):
+        panel = self.panel()
+        choices = panel.parameters
+        parties = self.parties()
+        marked = self.mark(phantom.ct())
+        original = slicer.util.arrayFromVolume(marked).copy()
+        self.become(panel, parties["hospital"])
+        self.click(panel, panel.ui.practiceButton)
+        self.assertTrue(os.path.isfile(choices.ledgerFile))
+        choices.sharedVolume = marked
+        self.assertIn("what would leave", panel.ui.shareButton.toolTip)
+        self.click(panel, panel.ui.previewButton)
+        self.assertTrue(panel.ui.previewTextEdit.plainText)
+        choices.recipientKey = parties["clinic"]["key"]
+        choices.recipient = parties["clinic"]["address"]
+        choices.price = "0.5"
+        self.assertIn("0.5 ether", panel.ui.shareWhatLabel.text)
+        self.click(panel, panel.ui.shareButton)
+        self.assertEqual(panel.ui.exchangesTable.item(0, 1).text(), "offered")
+
+        self.become(panel, parties["clinic"])
+        self.click(panel, panel.ui.offersButton)
+        self.assertIn("0.5 ether", panel.ui.offersTable.item(0, 0).text())
+        self.click(panel, self.step(panel.ui.offersTable, "Accept"))
+
+        self.become(panel, parties["hospital"])
+        self.click(panel, panel.ui.refreshExchangesButton)
+        self.click(panel, self.step(panel.ui.exchangesTable, "Reveal key"))
+
+        self.become(panel, parties["clinic"])
+        self.click(panel, panel.ui.offersButton)
+        self.click(panel, self.step(panel.ui.offersTable, "Receive"))
+        received = choices.receivedVolume
+        self.assertEqual(slicer.util.arrayFromVolume(received).tobytes(), original.tobytes())
+        self.assertEqual(received.GetAttribute(SIGNER_ATTRIBUTE), self.signer)
+        self.click(panel, panel.ui.verifyButton)
+        for number in (1, 2, 3, 4):
+            tip = getattr(panel.ui, f"checkIcon{number}").toolTip
+            self.assertEqual(tip, "passed", getattr(panel.ui, f"checkLabel{number}").text)
+
+    def test_an_mr_is_given_away_and_received_in_the_panel(self):
+        panel = self.panel()
+        choices = panel.parameters
+        parties = self.parties()
+        marked = self.mark(phantom.mr())
+        self.become(panel, parties["hospital"])
+        self.click(panel, panel.ui.practiceButton)
+        choices.sharedVolume = marked
+        self.click(panel, panel.ui.previewButton)
+        choices.recipientKey = parties["clinic"]["key"]
+        self.assertIn("It is free", panel.ui.shareWhatLabel.text)
+        self.click(panel, panel.ui.shareButton)
+
+        self.become(panel, parties["clinic"])
+        self.click(panel, panel.ui.offersButton)
+        self.click(panel, self.step(panel.ui.offersTable, "Receive"))
+        received = slicer.util.arrayFromVolume(choices.receivedVolume)
+        np.testing.assert_array_equal(received, slicer.util.arrayFromVolume(marked))
+
+    def parties(self):
+        """A hospital and a clinic: files and addresses of each."""
+        (self.folder / "store").mkdir()
+        parties = {}
+        for name in ("hospital", "clinic"):
+            (self.folder / name).mkdir()
+            account, identity = (self.folder / f"{name}{suffix}" for suffix in (".json", ".age"))
+            parties[name] = {
+                "account": str(account),
+                "address": phantom.writeKeyFile(account, PASSWORD),
+                "identity": str(identity),
+                "key": phantom.writeIdentity(identity, PASSWORD),
+                "folder": str(self.folder / name),
+            }
+        return parties
+
+    def become(self, panel, party):
+        """Go on as the other party, which would sit at another computer."""
+        choices = panel.parameters
+        choices.accountFile = party["account"]
+        choices.identityFile = party["identity"]
+        choices.exchangesFolder = party["folder"]
+        choices.store = str(self.folder / "store")
+
+    def step(self, table, text):
+        """The button of this step in the table's first row."""
+        button = table.cellWidget(0, 2)
+        self.assertEqual(button.text, text)
+        return button
+
     # By script
 
     def test_a_scan_is_restored_bit_for_bit(self):

@@ -123,6 +123,7 @@ class SignSection:
         if parameters := self.panel.parameters:
             # What one does next, verifying or sharing, is done with the marked scan.
             parameters.receivedVolume = marked.node
+            parameters.sharedVolume = marked.node
             parameters.recordFile = parameters.restorationFile
             parameters.outputVolume = None
 

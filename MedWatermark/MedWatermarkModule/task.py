@@ -36,6 +36,7 @@ class Task:
         self._isCancelled = False
         self._result = None
         self._hasEnded = False
+        self._isPutAway = False
         self._child = Child(arguments, Path(folder.name), secret)
 
     def poll(self) -> bool:
@@ -125,8 +126,29 @@ class Task:
         )
 
     def _putAway(self) -> None:
+        self._isPutAway = True
         self._child.close()
         self._folder.cleanup()
+
+
+class Service(Task):
+    """A command that goes on after it has said its result, until it is stopped."""
+
+    def poll(self) -> bool:
+        if not self._hasEnded and self._child.returnCode() is None:
+            for event in self._child.events():
+                self._hear(event)
+            if self._facts is None:
+                return False
+            self._hasEnded = True
+            self._result = self._finish(self._facts)
+        return super().poll()
+
+    def stop(self) -> None:
+        """End the child, and what it has served."""
+        if not self._isPutAway:
+            self._hasEnded = True
+            self._putAway()
 
 
 @contextmanager

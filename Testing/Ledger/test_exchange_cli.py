@@ -219,6 +219,8 @@ def test_a_sale_goes_from_a_marked_scan_to_a_verified_one(exchange: Exchange) ->
     assert (checked["paid"], checked["state"], checked["next"]) == (False, "offered", "accept")
     assert exchange.accept(shared["sale"])["state"] == "accepted"
     assert world.told("watch", exchange.owner)["next"] == "reveal"
+    both = world.told("exchanges", exchange.place)["exchanges"]
+    assert {one["side"]: one["next"] for one in both} == {"owner": "reveal", "recipient": ""}
     revealed = exchange.reveal()
     assert (revealed["state"], revealed["next"]) == ("revealed", "")
     assert world.told("watch", exchange.recipient)["next"] == "receive"

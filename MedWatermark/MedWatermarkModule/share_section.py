@@ -1,0 +1,187 @@
+"""The section *Share*: seal a scan, offer it to one recipient, and follow what becomes of it."""
+
+import os
+
+from slicer.i18n import tr as _
+
+from MedWatermarkModule import exchange_table, missing
+from MedWatermarkModule.exchange_table import Row
+
+
+class ShareSection:
+    def __init__(self, panel) -> None:
+        self.panel = panel
+        self.ui = panel.ui
+        self._exchanges = []
+        self._previewed = None
+        self.ui.previewButton.connect("clicked(bool)", self.onPreview)
+        self.ui.shareButton.connect("clicked(bool)", self.onShare)
+        self.ui.refreshExchangesButton.connect("clicked(bool)", self.onRefresh)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was looked at: the scene has gone."""
+        self._exchanges = []
+        self._previewed = None
+        self.ui.previewTextEdit.hide()
+        self.ui.sharedLabel.hide()
+        self._showTable()
+
+    def update(self) -> None:
+        """Follow the choices."""
+        parameters = self.panel.parameters
+        node = parameters.sharedVolume if parameters else None
+        if parameters and self._previewed and self._previewed != self._subject():
+            self._previewed = None
+            self.ui.previewTextEdit.hide()
+        missing.offer(
+            self.ui.previewButton,
+            _("De-identify the scan here, and show what would leave with it. Nothing leaves."),
+            missing.volume(node) or self.panel.busy(),
+        )
+        missing.offer(
+            self.ui.shareButton,
+            _("Seal the scan, register it, and offer it."),
+            missing.volume(node) or self._missingForSharing() or self.panel.busy(),
+        )
+        missing.offer(
+            self.ui.refreshExchangesButton,
+            _("Ask the ledger where your exchanges stand. Nothing is sent but the question."),
+            self.panel.section("Connection").missingLedger() or self.panel.busy(),
+        )
+        self.ui.shareWhatLabel.text = self._whatLeaves()
+        self._showTable()
+
+    def _subject(self) -> tuple:
+        parameters = self.panel.parameters
+        return parameters.sharedVolume, parameters.pixelsChecked
+
+    def _missingForSharing(self) -> str:
+        parameters = self.panel.parameters
+        if not parameters.sharedVolume.GetAttribute("MedWatermark.Claim"):
+            return _("The scan carries no claim that is known: mark it or verify it first.")
+        if lacking := self.panel.section("Connection").missingForExchange():
+            return lacking
+        if not self._previewed:
+            return _("Read first what would leave with the scan.")
+        if not parameters.recipientKey.strip().startswith("age1"):
+            return _("Write the recipient's age public key, which begins with age1.")
+        if parameters.price.strip() and not parameters.recipient.strip().startswith("0x"):
+            return _("Write the address of the recipient's account, which begins with 0x.")
+        return ""
+
+    def _whatLeaves(self) -> str:
+        parameters = self.panel.parameters
+        if not parameters:
+            return ""
+        price, store = parameters.price.strip(), parameters.store.strip() or _("the store")
+        if not price:
+            return _(
+                "To {store} goes the scan, sealed so that the recipient alone can open it; to the "
+                "ledger its commitments, and that it was given. It is free."
+            ).format(store=store)
+        return _(
+            "To {store} goes the scan, sealed so that it can be opened only once the key was "
+            "bought; to the ledger its commitments, the recipient's address, the price of {price} "
+            "ether, and from your account a bond of {bond} ether."
+        ).format(store=store, price=price, bond=parameters.bond.strip() or "0")
+
+    def onPreview(self, checked=False) -> None:
+        parameters = self.panel.parameters
+        subject = self._subject()
+        self.panel.run(
+            lambda: self.panel.logic.exchange.preview(
+                parameters.sharedVolume, parameters.pixelsChecked
+            ),
+            lambda preview, warnings: self._onPreviewed(subject, preview, warnings),
+            _("The scan cannot be shared as it is."),
+        )
+
+    def _onPreviewed(self, subject, preview, warnings: list[str]) -> None:
+        self._previewed = subject
+        self.ui.previewTextEdit.setPlainText("\n\n".join([*warnings, preview.report]))
+        self.ui.previewTextEdit.show()
+
+    def onShare(self, checked=False) -> None:
+        parameters = self.panel.parameters
+        self.panel.section("Connection").withConnection(
+            ("account", "identity"),
+            lambda connection: self.panel.logic.exchange.share(
+                parameters.sharedVolume,
+                connection,
+                parameters.recipientKey.strip(),
+                parameters.recipient.strip(),
+                parameters.price.strip(),
+                parameters.bond.strip(),
+                parameters.pixelsChecked,
+            ),
+            self._onShared,
+            _("The scan was not shared."),
+        )
+
+    def _onShared(self, facts: dict, warnings: list[str]) -> None:
+        self.ui.sharedLabel.text = " ".join([facts["sentence"], *warnings])
+        self.ui.sharedLabel.show()
+        self._exchanges = [facts, *self._exchanges]
+
+    def onRefresh(self, checked=False) -> None:
+        self.panel.section("Connection").withConnection(
+            (),
+            self.panel.logic.exchange.exchanges,
+            self._onRefreshed,
+            _("It could not be asked where the exchanges stand."),
+        )
+
+    def _onRefreshed(self, exchanges: list[dict], warnings: list[str]) -> None:
+        self._exchanges = [each for each in exchanges if each["side"] == "owner"]
+
+    def _showTable(self) -> None:
+        exchange_table.show(
+            self.ui.exchangesTable, [self._row(each) for each in self._exchanges], self.panel.busy()
+        )
+        self.ui.exchangesTable.setVisible(bool(self._exchanges))
+
+    def _row(self, facts: dict) -> Row:
+        steps = {
+            "reveal": (
+                _("Reveal key"),
+                _("Sends the key of this sale to the ledger. It cannot be taken back."),
+            ),
+            "settle": (_("Collect"), _("Has the ledger pay price and bond to your account.")),
+            "cancel": (_("Cancel"), _("Takes the offer back on the ledger, and the bond.")),
+        }
+        step, tell = steps.get(facts["next"], ("", ""))
+        return Row(
+            (os.path.basename(facts["folder"]), _state(facts)),
+            facts["sentence"],
+            step,
+            tell,
+            lambda: self._take(facts["next"], facts["folder"]),
+        )
+
+    def _take(self, command: str, folder: str) -> None:
+        secrets = ("account", "identity") if command == "reveal" else ("account",)
+        self.panel.section("Connection").withConnection(
+            secrets,
+            lambda connection: self.panel.logic.exchange.takeStep(command, folder, connection),
+            self._onStep,
+            _("The step was not taken."),
+        )
+
+    def _onStep(self, facts: dict, warnings: list[str]) -> None:
+        self._exchanges = [
+            facts if each["folder"] == facts["folder"] else each for each in self._exchanges
+        ]
+
+
+def _state(facts: dict) -> str:
+    words = {
+        "none": _("registered"),
+        "offered": _("offered"),
+        "accepted": _("accepted"),
+        "revealed": _("revealed"),
+        "settled": _("paid"),
+        "refunded": _("paid back"),
+        "cancelled": _("cancelled"),
+    }
+    return words[facts["state"]]
