@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,6 +91,13 @@ def practice(
         list[Path],
         typer.Argument(metavar="KEYFILE...", help="Key files of who takes part: no passwords."),
     ],
+    until_stdin_closes: Annotated[
+        bool,
+        typer.Option(
+            "--until-stdin-closes",
+            help="End when standard input does, as where the program that started this has ended.",
+        ),
+    ] = False,
     json_lines: Json = False,
 ) -> None:
     """Serve a ledger to practise with on this computer, until it is ended by Ctrl-C.
@@ -103,7 +111,8 @@ def practice(
         from MedWatermarkLib.inspection import stated_address
         from MedWatermarkLib.practice import serve_practice
 
-        serve_practice(output, [stated_address(file) for file in key_files], report)
+        addresses = [stated_address(file) for file in key_files]
+        serve_practice(output, addresses, report, sys.stdin.buffer if until_stdin_closes else None)
 
 
 @app.command(epilog="Example: medwatermark ledger status --ledger ledger.toml")

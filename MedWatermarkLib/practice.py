@@ -11,7 +11,8 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import product
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, BinaryIO
 
 from eth_typing import ChecksumAddress
 from web3 import Web3
@@ -73,7 +74,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: requests are no news."""
 
 
-def serve_practice(path: Path, members: Sequence[ChecksumAddress], report: Report) -> None:
+def serve_practice(
+    path: Path,
+    members: Sequence[ChecksumAddress],
+    report: Report,
+    lifeline: BinaryIO | None = None,
+) -> None:
     """Serve a ledger until the process is ended, and say where it is.
 
     Parameters
@@ -84,6 +90,8 @@ def serve_practice(path: Path, members: Sequence[ChecksumAddress], report: Repor
         Addresses of accounts, which get coins; each may register for itself what any of them
         vouches for, for a year.
     report : Report
+    lifeline : file, optional
+        A pipe whose other end whoever started this holds: the end of it ends this too.
     """
     ledger = Ledger.embedded()
     chain = ledger.chain
@@ -99,4 +107,11 @@ def serve_practice(path: Path, members: Sequence[ChecksumAddress], report: Repor
             {"command": "practice", "ledger": str(path), "url": node.url, "members": [*members]},
             grid([("Ledger", str(path)), ("Members", ", ".join(members))]),
         )
+        if lifeline is not None:
+            Thread(target=_end_with, args=(lifeline, node), daemon=True).start()
         node.serve_forever()
+
+
+def _end_with(lifeline: BinaryIO, node: _Node) -> None:
+    lifeline.read()
+    node.shutdown()

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from slicer.i18n import tr as _
@@ -36,9 +37,12 @@ class Child:
     :param arguments: of the command line; never a secret, since all users of a machine see them.
     :param folder: of the caller's own, for what the child says.
     :param secret: lines for its standard input, such as a password.
+    :param lifeline: whether standard input stays open until it is to end, or Slicer has ended.
     """
 
-    def __init__(self, arguments: list, folder: Path, secret: str = "") -> None:
+    def __init__(
+        self, arguments: list, folder: Path, secret: str = "", lifeline: bool = False
+    ) -> None:
         self._lines = folder / "lines.jsonl"
         self._complaint = folder / "complaint.txt"
         self._rest = b""
@@ -55,8 +59,10 @@ class Child:
             )
         self._reader = self._lines.open("rb")
         try:
-            with self._process.stdin as channel:
-                channel.write(secret.encode())
+            self._process.stdin.write(secret.encode())
+            self._process.stdin.flush()
+            if not lifeline:
+                self._process.stdin.close()
         except OSError:  # It has ended already, and has said why.
             pass
 
@@ -92,6 +98,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with suppress(OSError):  # It ended before it had read all.
+            self._process.stdin.close()
         self._reader.close()
 
 

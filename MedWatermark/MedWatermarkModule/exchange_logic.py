@@ -94,6 +94,7 @@ class ExchangeLogic:
         with workFolder() as folder:
             place = Path(folder.name) / "ledger.toml"
             arguments = ["ledger", "practice", place, *map(os.path.abspath, keyFiles)]
+            arguments += ["--until-stdin-closes"]
             return Service(folder, arguments, lambda facts: str(place))
 
     def preview(self, volume, pixelsChecked: bool = False) -> Task:

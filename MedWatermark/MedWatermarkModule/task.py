@@ -25,6 +25,9 @@ class Task:
     warnings - What the user should know.
     """
 
+    # Whether the child is to end with Slicer, also with one that crashed.
+    lifeline = False
+
     def __init__(self, folder, arguments: list, finish: Callable, secret: str = "") -> None:
         self.share = 0.0
         self.step = ""
@@ -37,7 +40,7 @@ class Task:
         self._result = None
         self._hasEnded = False
         self._isPutAway = False
-        self._child = Child(arguments, Path(folder.name), secret)
+        self._child = Child(arguments, Path(folder.name), secret, self.lifeline)
 
     def poll(self) -> bool:
         """Look how far it is; true once it has ended. Never waits."""
@@ -133,6 +136,8 @@ class Task:
 
 class Service(Task):
     """A command that goes on after it has said its result, until it is stopped."""
+
+    lifeline = True
 
     def poll(self) -> bool:
         if not self._hasEnded and self._child.returnCode() is None:

@@ -22,6 +22,24 @@ from MedWatermarkLib.refusals import RefusedError
 PASSWORD = "correct horse"
 
 
+def serve(*words: object, **options: object) -> subprocess.Popen[str]:
+    """Start a ledger to practise with, and wait until it is served."""
+    command = ["ledger", "practice", *words, "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "MedWatermarkLib", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )
+    assert process.stdout is not None
+    told = next(
+        line for line in map(json.loads, process.stdout) if line["event"] in ("result", "error")
+    )
+    assert told["event"] == "result", told
+    return process
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of ledger.toml and of the members' key files, while the ledger is served."""
@@ -29,21 +47,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     files = [folder / "hospital.json", folder / "doctor.json"]
     for file in files:
         create_key_file(file, PASSWORD, iterations=2)
-    command = ["ledger", "practice", folder / "ledger.toml", *files, "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "MedWatermarkLib", *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdout is not None
-    told = next(
-        line for line in map(json.loads, process.stdout) if line["event"] in ("result", "error")
-    )
-    assert told["event"] == "result", told
+    process = serve(folder / "ledger.toml", *files)
     yield folder
     process.terminate()
     assert process.wait(30) == 130
+
+
+def test_it_ends_with_the_program_that_started_it(place: Path, tmp_path: Path) -> None:
+    process = serve(
+        *(tmp_path / "ledger.toml", place / "doctor.json", "--until-stdin-closes"),
+        stdin=subprocess.PIPE,
+    )
+    assert process.poll() is None
+    assert process.stdin is not None
+    process.stdin.close()  # as the system does when the program has gone, however it went
+    assert process.wait(30) == 0
 
 
 def connect(place: Path, name: str) -> Ledger:

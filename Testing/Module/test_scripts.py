@@ -84,8 +84,8 @@ def test_a_scan_is_marked_and_verified_without_a_window(scan, key_file, tmp_path
     assert DIAGNOSIS in done.stdout
 
 
-def test_a_scan_without_a_mark_ends_verify_with_the_code_for_it(scan):
-    done = start_slicer("verify.py", scan)
+def test_a_scan_without_a_mark_ends_verify_with_the_code_for_it(make_series, host):
+    done = start_slicer("verify.py", make_series())
     assert done.returncode == 3
     assert events(done)[-1]["event"] == "result"
 
