@@ -14,6 +14,7 @@ class ConnectionSection:
         self.panel = panel
         self.ui = panel.ui
         self._practice = None
+        self._starting = None
         self.ui.practiceButton.connect("clicked(bool)", self.onPractise)
         self.clear()
 
@@ -104,10 +105,11 @@ class ConnectionSection:
         )
 
     def _started(self, service):
-        self._practice = service
+        self._starting = service
         return service
 
     def _onPractising(self, ledgerFile: str, warnings: list[str]) -> None:
+        self._practice = self._starting
         if self.panel.parameters:
             self.panel.parameters.ledgerFile = ledgerFile
         self.ui.practiceLabel.text = _(

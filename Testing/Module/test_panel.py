@@ -1,6 +1,7 @@
 """The panel, as a person uses it."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from clinic import DIAGNOSIS, PASSWORD
@@ -264,6 +265,28 @@ def test_choices_are_saved_with_the_scene(ready, tmp_path):
     choices = ready.parameters
     assert (choices.diagnosis, choices.keyFile, choices.restorationFile) == chosen
     assert ready.ui.diagnosisTextEdit.plainText == chosen[0]
+
+
+def test_a_practice_ledger_ends_with_the_scene_and_can_be_cancelled(panel, key_file, click, finish):
+    import slicer
+
+    button = panel.ui.practiceButton
+    assert button.toolTip.startswith("Choose the key file of your account")
+    panel.parameters.accountFile = str(key_file)
+    click(button)
+    panel.ui.cancelButton.click()
+    finish()
+    assert button.enabled, button.toolTip
+    assert not panel.parameters.ledgerFile
+
+    click(button)
+    finish()
+    ledger = Path(panel.parameters.ledgerFile)
+    assert ledger.is_file()
+    assert button.toolTip.startswith("The practice ledger is running")
+    slicer.mrmlScene.Clear()
+    assert not ledger.exists()
+    assert panel.ui.practiceLabel.isHidden()
 
 
 def test_closing_the_scene_ends_what_runs_and_empties_the_panel(ready, answer, click, record):
