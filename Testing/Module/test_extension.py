@@ -30,15 +30,17 @@ def run(*words, folder=None, **environment):
 
 
 def files_of_repository():
-    """Every file that is in the repository, or is about to be."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [Path(line) for line in listed.stdout.splitlines() if (REPOSITORY / line).is_file()]
+    """The files of the extension: what Python keeps beside its sources is none."""
+    places = [REPOSITORY / name for name in ("MedWatermark", "MedWatermarkLib")]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    names = ("CMakeLists.txt", "LICENSE.txt", "README.md")
+    return [REPOSITORY / name for name in names] + [
+        path for path in files if "__pycache__" not in path.parts
+    ]
+
+
+def relative(path):
+    return path.relative_to(REPOSITORY)
 
 
 def built(source, build, prefix):
@@ -54,10 +56,9 @@ def extension(host, tmp_path_factory):
     """Its copied source, build and installed folders."""
     folder = tmp_path_factory.mktemp("extension")
     source, build, prefix = (folder / name for name in ("source", "build", "installed"))
-    for path in files_of_repository():
-        if path.parts[0] in ("MedWatermark", "MedWatermarkLib") or len(path.parts) == 1:
-            (source / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / path, source / path)
+    for path in map(relative, files_of_repository()):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / path, source / path)
     run(
         "cmake",
         *("-S", source, "-B", build, "-G", "Ninja"),
@@ -74,7 +75,7 @@ def test_every_file_that_the_module_needs_is_installed(extension):
     _source, _build, prefix = extension
     installed = {path.relative_to(prefix) for path in prefix.rglob("*") if path.is_file()}
     expected = {Path("share/Slicer-5.10/MedWatermark.s4ext")}
-    for path in files_of_repository():
+    for path in map(relative, files_of_repository()):
         if path.name == "CMakeLists.txt":
             continue
         if path.parts[0] == "MedWatermarkLib":
