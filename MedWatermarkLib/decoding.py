@@ -73,27 +73,50 @@ def read_message(words: FloatRows, symbols: npt.NDArray[Any], tag: Tag) -> ReadM
     )
 
 
-def read_tag(words: FloatRows) -> tuple[Tag | None, BoolArray, FloatArray]:
+@dataclass(frozen=True, eq=False)
+class ReadTag:
+    """What came of the tag's code words.
+
+    Attributes
+    ----------
+    tag : Tag or None
+        What all slices say together, or if that does not read, most of those that read alone.
+    alone : tuple of Tag or None
+        What each slice says alone.
+    certainty : (z,) float64 array
+        Mean certainty of each slice's bits, 0 to 1.
+    """
+
+    tag: Tag | None
+    alone: tuple[Tag | None, ...]
+    certainty: FloatArray
+
+    @property
+    def agreeing(self) -> BoolArray:
+        """Which slices say alone what is said of all."""
+        return np.array([one is not None and one == self.tag for one in self.alone])
+
+    @property
+    def copies(self) -> tuple[int | None, ...]:
+        """Which copy each slice says that it is of."""
+        return tuple(None if one is None else one.copy for one in self.alone)
+
+
+def read_tag(words: FloatRows) -> ReadTag:
     """Decode the tag.
 
     Parameters
     ----------
     words : (z, length) float32 array
         Log ratios of each slice's code word.
-
-    Returns
-    -------
-    The tag or None, which slices say it alone, and certainties: of all, then of each slice.
     """
     posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
-    tags = [_tag(p > 0) for p in posteriors]
-    certainty = np.array([_certainty(p) for p in posteriors])
-    tag = tags[0]
+    tag, *alone = (_tag(p > 0) for p in posteriors)
     if tag is None:
-        votes = Counter(t for t in tags if t is not None)
+        votes = Counter(t for t in alone if t is not None)
         tag = votes.most_common(1)[0][0] if votes else None
-    alone = np.array([t is not None and t == tag for t in tags[1:]])
-    return tag, alone, certainty
+    certainty = np.array([_certainty(p) for p in posteriors[1:]])
+    return ReadTag(tag, tuple(alone), certainty)
 
 
 def _tag(bits: npt.NDArray[np.bool_]) -> Tag | None:

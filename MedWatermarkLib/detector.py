@@ -12,7 +12,7 @@ import numpy.typing as npt
 from MedWatermarkLib.alignment import Alignment, find_alignments
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
-from MedWatermarkLib.decoding import read_message, read_tag
+from MedWatermarkLib.decoding import ReadMessage, ReadTag, read_message, read_tag
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.sites import (
@@ -52,11 +52,15 @@ class SliceReading:
         Whether it reads.
     confidence : float
         Mean certainty of the tag's bits, 0 to 1.
+    copy : int or None
+        Which copy it says that it is of, if it says one: in a volume that was put together from
+        several copies not that of the volume's tag.
     """
 
     tag: bool
     message: bool
     confidence: float
+    copy: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +84,10 @@ class Extracted:
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
     undone : Undone or None
         What was found to have happened to the volume, where the original was at hand.
+    evidence : tuple of (z, n) float32 arrays
+        For each number of projections that was tried, the last of which the tag was read with if
+        it was: how much each slice speaks for a 1 in each bit of the tag's code word, less than 0
+        for a 0. By it copies are traced that do not read.
     """
 
     message: bytes | None
@@ -90,6 +98,7 @@ class Extracted:
     step: float | None
     origin: tuple[int, int]
     undone: Undone | None = None
+    evidence: tuple[FloatRows, ...] = ()
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
@@ -183,6 +192,13 @@ class _Received:
         sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
 
+    def correlations(self) -> FloatRows:
+        """Return how much each slice speaks for a 1 in each bit of its code word."""
+        waves = np.sin(2 * np.pi * self.phase) * (1 - 2.0 * self.scramble)
+        index = self.slices[:, None] * self.length + self.places
+        sums = np.bincount(index.ravel(), waves.ravel(), self.depth * self.length)
+        return sums.reshape(self.depth, self.length).astype(np.float32)
+
     def coherence(self, word: npt.NDArray[np.uint8]) -> FloatArray:
         """Return each slice's mean correlation with a known code word."""
         signs = 2.0 * (word[self.places] ^ self.scramble) - 1
@@ -209,38 +225,55 @@ def _received(view: _View, sync: Sync, role: int, width: int, step: float, bits:
 
 
 def _read(view: _View, sync: Sync) -> Extracted:
-    origin = view.alignment.origin
+    evidence = []
     for width in TAG_PROJECTIONS:
         received = _received(view, sync, TAG, width, sync.step, TAG_BITS)
+        evidence.append(received.correlations())
         deviation = deviation_of(_shrunk(sync.coherence, received), sync.unmarked)
-        tag, alone, certainty = read_tag(received.words(deviation, sync.unmarked))
-        if tag is not None:
+        read = read_tag(received.words(deviation, sync.unmarked))
+        if read.tag is not None:
             break
     else:
-        blank = tuple(SliceReading(False, False, float(c)) for c in certainty[1:])
-        return Extracted(None, None, blank, 0.0, None, None, origin)
+        return unread(read, tuple(evidence))
 
     # Every bit of the tag is known now, and says more of the noise than the pilots could.
-    coherence = received.coherence(encoded(tag.to_bytes()))
+    coherence = received.coherence(encoded(read.tag.to_bytes()))
     unmarked = received.unmarked(coherence)
     deviation = deviation_of(_shrunk(coherence, received), unmarked)
-    density = MESSAGE_PROJECTIONS[tag.density]
+    density = MESSAGE_PROJECTIONS[read.tag.density]
     ratio = step_ratio(density, width)
-    received = _received(view, sync, MESSAGE, density, sync.step * ratio, 8 * tag.codewords)
+    bits = 8 * read.tag.codewords
+    received = _received(view, sync, MESSAGE, density, sync.step * ratio, bits)
     words = received.words(deviation / ratio, unmarked)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
-    read = read_message(words, np.where(alone, symbols, 0), tag)
+    message = read_message(words, np.where(read.agreeing, symbols, 0), read.tag)
+    return told(read, message, tuple(evidence), sync.step, view.alignment.origin)
+
+
+def unread(read: ReadTag, evidence: tuple[FloatRows, ...]) -> Extracted:
+    """Return what there is to say where no tag was read."""
+    slices = tuple(SliceReading(False, False, float(c)) for c in read.certainty)
+    return Extracted(None, None, slices, 0.0, None, None, (0, 0), evidence=evidence)
+
+
+def told(
+    read: ReadTag,
+    message: ReadMessage,
+    evidence: tuple[FloatRows, ...],
+    step: float,
+    origin: tuple[int, int],
+) -> Extracted:
+    """Return what there is to say where a tag was read."""
+    several = zip(read.agreeing, message.alone, read.certainty, read.copies, strict=True)
     return Extracted(
-        message=read.message,
-        tag=tag,
-        slices=tuple(
-            SliceReading(bool(t), bool(m), float(c))
-            for t, m, c in zip(alone, read.alone, certainty[1:], strict=True)
-        ),
-        confidence=read.confidence,
-        modules=read.modules,
-        step=sync.step,
+        message=message.message,
+        tag=read.tag,
+        slices=tuple(SliceReading(bool(t), bool(m), float(c), copy) for t, m, c, copy in several),
+        confidence=message.confidence,
+        modules=message.modules,
+        step=step,
         origin=origin,
+        evidence=evidence,
     )
 
 

@@ -22,7 +22,7 @@ from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.correspondence import place
 from MedWatermarkLib.dct import PATTERNS
 from MedWatermarkLib.decoding import read_message, read_tag
-from MedWatermarkLib.detector import Extracted, SliceReading
+from MedWatermarkLib.detector import Extracted, SliceReading, told, unread
 from MedWatermarkLib.modulation import encoded, levels_to
 from MedWatermarkLib.placement import Placement
 from MedWatermarkLib.residue import Residue, residue
@@ -155,12 +155,11 @@ class _Received:
         zero, one = (np.logaddexp(others + bit, np.float32(0)) for bit in bits)
         return self._summed(np.clip(one - zero, -20, 20) * self.flips)
 
-    def amplitudes(self) -> tuple[FloatArray, FloatArray]:
-        """Return weighted sums of each bit of the code word, -1 to 1, and the weights."""
+    def correlations(self) -> Floats:
+        """Return how much each slice speaks for a 1 in each bit of its code word."""
         half = (self.one - self.zero) / 2
         middle = self.values - (self.one + self.zero) / 2
-        sums = self._summed(middle * half / self.variance * self.flips)
-        return sums.astype(np.float64), self._summed(half**2 / self.variance).astype(np.float64)
+        return self._summed(middle * half / self.variance * self.flips)
 
     def _summed(self, symbols: npt.NDArray[Any]) -> Floats:
         index = self.slices[:, None] * self.length + self.places
@@ -276,31 +275,21 @@ def _noise(projections: Floats, inside: BoolArray) -> Floats:
 
 
 def _read(seen: _Seen, where: Sites, nothing: Extracted) -> Extracted:
-    guesses = _ask_pilots(seen.of(PILOT), where)
-    for guess in guesses:
+    evidence = []
+    for guess in _ask_pilots(seen.of(PILOT), where):
         received = _receive(seen.of(TAG), where, guess, TAG, guess.width, TAG_BITS)
-        tag, alone, certainty = read_tag(received.words())
-        if tag is not None:
+        evidence.append(received.correlations())
+        read = read_tag(received.words())
+        if read.tag is not None:
             break
     else:
-        return nothing
-    guess = _ask_tag(seen, where, guess, tag)
-    density = MESSAGE_PROJECTIONS[tag.density]
-    received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * tag.codewords)
+        return unread(read, tuple(evidence)) if evidence else nothing
+    guess = _ask_tag(seen, where, guess, read.tag)
+    density = MESSAGE_PROJECTIONS[read.tag.density]
+    received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * read.tag.codewords)
     symbols = np.bincount(received.slices, minlength=seen.depth) * density
-    read = read_message(received.words(), np.where(alone, symbols, 0), tag)
-    return Extracted(
-        message=read.message,
-        tag=tag,
-        slices=tuple(
-            SliceReading(bool(t), bool(m), float(c))
-            for t, m, c in zip(alone, read.alone, certainty[1:], strict=True)
-        ),
-        confidence=read.confidence,
-        modules=read.modules,
-        step=guess.size(TAG, guess.width),
-        origin=(0, 0),
-    )
+    message = read_message(received.words(), np.where(read.agreeing, symbols, 0), read.tag)
+    return told(read, message, tuple(evidence), guess.size(TAG, guess.width), (0, 0))
 
 
 def _ask_pilots(pilots: _Seen, where: Sites) -> list[_Guess]:

@@ -1,0 +1,305 @@
+"""For whom a copy that leaked was made.
+
+Each recipient's copy has a number of its own in the tag of every slice. `trace` names a copy by
+either of two kinds of evidence, and states a bound on the probability that a copy is named which
+had no part in the suspect.
+
+**Read.** A tag that was decoded, of all slices together or of one alone, has passed a check of 32
+bits. A word that is not there passes it with a chance of 2**-32, and says one of K numbers with one
+of K * 2**-32. With at most D words decoded the bound is ``D * 2**-32 * min(1, K * 2**-32)``.
+
+**Shown.** Of copies that were averaged, or of what is too weak to be decoded, the tag's code word
+is known for each number that was issued, since copies of one volume differ in nothing else. Let x
+be what the suspect says of each bit of the code word, more than 0 for a 1 (`Extracted.evidence`),
+at those n bits in which any two copies differ, and s_c the word of copy c in -1 and 1. What a
+suspect shows of several copies is about a weighted sum of their words: x = sum a_c s_c + e. The
+share a_c of each of the copies that agree best with x is estimated by least squares, which is a
+linear form u . x with u . s_c = 1 and u . s_d = 0 for each other copy d, so that what the words of
+two copies have in common counts for neither. If copy c has no part in the suspect (a_c = 0), then
+u . x = u . e. Signs of e are as good as coins: bits of the code lie in blocks that the key has
+chosen, are scrambled and are modulated on patterns whose signs are the key's. So by Hoeffding's
+inequality (W. Hoeffding, Journal of the American Statistical Association 58(301), 1963, 13-30)
+
+    P(u . x > t |x u|) <= exp(-t**2 / 2),
+
+|x u| being the root of the sum of squares of x_i u_i, which is at least that of e_i u_i up to what
+the copies themselves add to it. With N tests made (copies, slices, numbers of projections, each for
+itself) the bound is ``N * exp(-t**2 / 2)``.
+
+A number that is not in the list and was decoded counts as one of 2**32.
+
+What the bounds do not cover: copies that were issued but are not in the list, and are too weak to
+be decoded (as a guard nobody is named while a number that differs in up to three bits and was not
+issued agrees better); and someone who holds the key of the mark and writes another's number into a
+scan on purpose. Where recipients hold the key of their copy, give each copy a key of its own, and
+trace with each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from MedWatermarkLib.blocks import WatermarkError
+from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.detector import Extracted
+from MedWatermarkLib.modulation import encoded
+from MedWatermarkLib.tag import GREATEST_COPY, TAG_BITS, Tag
+from MedWatermarkLib.watermark import extract
+
+#: A copy is named only if the bound on the probability of naming any wrongly is below this.
+GREATEST_CHANCE = 1e-6
+
+# Copies whose shares are estimated together: those that agree best.
+_TOGETHER = 8
+# Words decoded of each slice and of all together, at most: of each number of projections, in each
+# body and place that a blind reader tries, and in each strength that one with the original does.
+_WORDS = 64
+# Bits of a copy's number.
+_COPY_BITS = 32
+# Numbers that differ in up to three bits, whose words may agree in up to seven bits of ten.
+_NEAR = [
+    sum(1 << b for b in bits) for n in (1, 2, 3) for bits in combinations(range(_COPY_BITS), n)
+]
+
+FloatArray = npt.NDArray[np.float64]
+FloatRows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class NamedCopy:
+    """A copy that a suspect was made from.
+
+    Attributes
+    ----------
+    copy : int
+    slices : tuple of int
+        The slices of the suspect, from 0, that show it alone.
+    issued : bool or None
+        Whether it is in the list of those that were issued; None without a list.
+    read : bool
+        Whether its tag was decoded; else it is shown by its correlation.
+    share : float
+        How much of the tag's signal is its, about: 1 for all of it, 0.5 of two averaged copies.
+    chance : float
+        Bound on the probability that it is named wrongly.
+    """
+
+    copy: int
+    slices: tuple[int, ...]
+    issued: bool | None
+    read: bool
+    share: float
+    chance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """For whom a suspect was made.
+
+    Attributes
+    ----------
+    copies : tuple of NamedCopy
+        Those named, the surest first.
+    mixture : str or None
+        How several were put together: "averaged", or "slices" if slices were taken from one or
+        the other; None if at most one is named.
+    chance : float
+        Bound on the probability that any of them is named wrongly.
+    extracted : Extracted
+        What was read.
+    """
+
+    copies: tuple[NamedCopy, ...]
+    mixture: str | None
+    chance: float
+    extracted: Extracted
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        names = " and ".join(
+            str(one.copy) if one.issued is not False else f"{one.copy} (not in the list)"
+            for one in self.copies
+        )
+        if not self.copies:
+            if self.extracted.tag is None and not self.extracted.evidence:
+                return "No mark was found with this key, so no copy is named."
+            return "A mark may be there, but which copy it is of was not shown."
+        if self.mixture is None:
+            return f"The suspect was made from copy {names}."
+        if self.mixture == "slices":
+            return f"Slices of the copies {names} were put together."
+        return f"The copies {names} were averaged."
+
+
+def trace(
+    voxels: npt.ArrayLike,
+    *,
+    key: bytes = b"",
+    copies: Iterable[int] | None = None,
+    reference: npt.ArrayLike | None = None,
+    hounsfield: tuple[float, float] | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Trace:
+    """Read from a copy that leaked for whom it was made.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        The suspect: a volume, some of its slices, or a picture of one.
+    key : bytes
+        The mark's key.
+    copies : iterable of int, optional
+        The numbers of all copies that were issued. With them, copies are named that do not read:
+        averaged ones, and those of which too little is left.
+    reference, hounsfield, progress
+        As for `watermark.extract`; with the original at hand far more can be traced.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    WatermarkError
+        If an array is not a volume of numbers, or a number is none of a copy.
+    """
+    issued = None if copies is None else sorted(set(copies))
+    if issued is not None and not all(0 <= number <= GREATEST_COPY for number in issued):
+        raise WatermarkError(f"A copy number lies between 0 and {GREATEST_COPY}.")
+    extracted = extract(
+        voxels, key=key, reference=reference, hounsfield=hounsfield, progress=progress
+    )
+    found = _read(extracted, issued)
+    for one in _shown(extracted, issued, set(found)):
+        other = found.get(one.copy)
+        found[one.copy] = one if other is None else _together(other, one)
+    limit = GREATEST_CHANCE / max(len(found), 1)
+    named = sorted(
+        (one for one in found.values() if one.chance < limit),
+        key=lambda one: (one.chance, one.copy),
+    )
+    chance = sum(one.chance for one in named)
+    return Trace(tuple(named), _mixture(named), chance, extracted)
+
+
+def _read(extracted: Extracted, issued: list[int] | None) -> dict[int, NamedCopy]:
+    """Return the copies whose tags were decoded."""
+    said = [reading.copy for reading in extracted.slices]
+    numbers = {number for number in said if number is not None}
+    if extracted.tag is not None:
+        numbers.add(extracted.tag.copy)
+    found = {}
+    for number in numbers:
+        listed = None if issued is None else number in issued
+        chance = _WORDS * (len(said) + 1) * 2.0**-32
+        if issued is not None and listed:
+            chance *= min(1.0, len(issued) * 2.0**-_COPY_BITS)
+        slices = tuple(z for z, other in enumerate(said) if other == number)
+        found[number] = NamedCopy(number, slices, listed, True, 1.0, chance)
+    return found
+
+
+def _shown(extracted: Extracted, issued: list[int] | None, read: set[int]) -> list[NamedCopy]:
+    """Return the copies that the evidence shows, in all slices together or in one alone."""
+    numbers = sorted(read.union(issued or ()))
+    if not numbers:
+        return []
+    listed = set(issued or ())
+    # What was not listed could have been any number.
+    ways = {n: float(len(listed)) if n in listed else 2.0**_COPY_BITS for n in numbers}
+    tests = len(extracted.evidence) * (len(extracted.slices) + 1)
+    limit = GREATEST_CHANCE / len(numbers)
+    best: dict[int, NamedCopy] = {}
+    for sums in extracted.evidence:
+        words = _Words(_announced(extracted, sums), numbers)
+        views = [(None, sums.sum(axis=0)), *enumerate(sums)]
+        for z, x in views:
+            for copy, share, bound in words.shown(x):
+                chance = min(1.0, tests * ways[copy] * bound)
+                if chance < limit and words.leads(copy, x):
+                    kept = None if issued is None else copy in listed
+                    one = best.get(copy, NamedCopy(copy, (), kept, False, share, chance))
+                    slices = one.slices if z is None else (*one.slices, z)
+                    best[copy] = replace(one, slices=slices, chance=min(one.chance, chance))
+    return list(best.values())
+
+
+class _Words:
+    """The code words of some copies, where any two copies differ."""
+
+    def __init__(self, tag: Tag, numbers: list[int]) -> None:
+        plain = encoded(replace(tag, copy=0).to_bytes())
+        # The code and the check are linear: what a bit of the number changes is the same always.
+        bits = np.array(
+            [encoded(replace(tag, copy=1 << b).to_bytes()) ^ plain for b in range(_COPY_BITS)]
+        )
+        self._differ = np.flatnonzero(bits.any(axis=0))
+        self._bits = bits[:, self._differ].astype(np.float32)
+        self._plain = 2.0 * plain[self._differ] - 1
+        self._numbers = numbers
+        self._signs = self._words(numbers)
+        self._near = self._words(_NEAR) * self._plain
+
+    def shown(self, evidence: FloatRows) -> list[tuple[int, float, float]]:
+        """Return copy, share and Hoeffding's bound of the copies that agree best."""
+        x = evidence[self._differ].astype(np.float64)
+        if not x.any():
+            return []
+        likely = np.argsort(-(self._signs @ x), kind="stable")[:_TOGETHER]
+        signs = self._signs[likely] * (x != 0)
+        forms = np.linalg.pinv(signs.T, rcond=1e-6)
+        shares = forms @ x
+        deviations = shares / np.maximum(np.linalg.norm(forms * x, axis=1), 1e-12)
+        # Of copies that are alike wherever anything is seen, nothing tells one from the other.
+        told_apart = np.einsum("cn,cn->c", forms, signs) > 1 - 1e-6
+        bounds = np.where(told_apart, np.exp(-(np.maximum(deviations, 0) ** 2) / 2), 1.0)
+        parts = np.clip(shares / np.abs(x).mean(), 0, 1)
+        return [
+            (self._numbers[i], float(part), float(bound))
+            for i, part, bound in zip(likely, parts, bounds, strict=True)
+        ]
+
+    def leads(self, copy: int, evidence: FloatRows) -> bool:
+        """Return whether no number that was not issued, and has a similar word, agrees better."""
+        x = evidence[self._differ].astype(np.float64)
+        own = self._words([copy])[0] * x
+        rivals = self._near @ own
+        others = set(self._numbers)
+        return all(copy ^ _NEAR[i] in others for i in np.flatnonzero(rivals > own.sum()))
+
+    def _words(self, numbers: Sequence[int]) -> FloatArray:
+        chosen = (np.array(numbers, np.int64)[:, None] >> np.arange(_COPY_BITS) & 1) == 1
+        changed = chosen.astype(np.float32) @ self._bits % 2
+        return np.asarray((1 - 2 * changed) * self._plain, np.float64)
+
+
+def _announced(extracted: Extracted, sums: FloatRows) -> Tag:
+    """Return the tag that all copies share but for their number: as read, or as it seems."""
+    if extracted.tag is not None:
+        return extracted.tag
+    x = sums.sum(axis=0, keepdims=True)
+    scaled = (2 * x / max(float(np.abs(x).mean()), 1e-9)).astype(np.float32)
+    bits = TurboCode(TAG_BITS).decode(scaled)[0] > 0
+    fields = np.packbits(bits).tobytes()
+    form = int.from_bytes(fields[12:14], "big")
+    return Tag(fields[:8], 0, form & 0xFFF, form >> 12)
+
+
+def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:
+    slices = tuple(sorted({*one.slices, *other.slices}))
+    chance = min(one.chance, other.chance)
+    return replace(other, slices=slices, read=one.read or other.read, chance=chance)
+
+
+def _mixture(named: list[NamedCopy]) -> str | None:
+    if len(named) < 2:
+        return None
+    slices = [z for one in named for z in one.slices]
+    apart = len(set(slices)) == len(slices) and all(one.slices for one in named)
+    return "slices" if apart else "averaged"
