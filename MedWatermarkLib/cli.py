@@ -273,6 +273,43 @@ def extract(
         extract_claim(input, qr, key, series, report, reference)
 
 
+@app.command(
+    epilog="Examples:\n\nmedwatermark trace leaked/ --mark-key-file mark.key\n\n"
+    "medwatermark trace slide.jpg --reference scan/ --copies copies.csv --mark-key-file mark.key"
+)
+def trace(
+    input: MarkedInput,
+    reference: Reference = None,
+    copies: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="All copies that were issued: numbers with commas between them, or a file with a "
+            "number on each line, and after a comma a name.",
+        ),
+    ] = None,
+    claim: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The claim's text, or a .txt with it: traces more."),
+    ] = None,
+    mark_key_file: MarkKeyFile = None,
+    series: SeriesUID = None,
+    json_lines: Json = False,
+) -> None:
+    """Name the copy that a scan, or a picture of a slice, was made from, and so its recipient.
+
+    Of copies that were averaged or put together slice by slice all are named that still show.
+    Exits with 3 if none is.
+    """
+    with reporting(json_lines) as report:
+        _check_exists(input, *([] if reference is None else [reference]))
+        key = read_mark_key(mark_key_file)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.tracing import trace_file
+
+        trace_file(input, reference, copies, claim, key, series, report)
+
+
 @app.command(epilog="Example: medwatermark restore marked/ original/ --record marked.restoration")
 def restore(
     input: Input,

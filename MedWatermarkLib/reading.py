@@ -124,7 +124,7 @@ def show_code(
         With `ExitCode.NOT_READ`, if the scan gave no claim.
     ClaimError, ImageReadError, WatermarkError, OutputError, NarrowTerminalError
     """
-    text = _claim_text(source)
+    text = claim_text(source)
     if text is None:
         _, reading = read_mark(Path(source), key, series, report)
         if reading.claim is None:
@@ -153,7 +153,7 @@ def show_code(
     report.result(facts, grid([("QR code", str(output)), *claim_rows(claim)]), Text(_UNDAMAGED))
 
 
-def _claim_text(source: str) -> str | None:
+def claim_text(source: str) -> str | None:
     """Return the claim's text that is given, or lies in a file; None if the source is a scan."""
     path = Path(source)
     if source.startswith("MW") and ":" in source[:8]:

@@ -37,36 +37,27 @@ trace with each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
+from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import WatermarkError
 from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.copy_words import COPY_BITS, CopyWords
 from MedWatermarkLib.detector import Extracted
-from MedWatermarkLib.modulation import encoded
-from MedWatermarkLib.tag import GREATEST_COPY, TAG_BITS, Tag
+from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
+from MedWatermarkLib.tag import GREATEST_COPY, TAG_BITS, Tag, message_id
 from MedWatermarkLib.watermark import extract
 
 #: A copy is named only if the bound on the probability of naming any wrongly is below this.
 GREATEST_CHANCE = 1e-6
 
-# Copies whose shares are estimated together: those that agree best.
-_TOGETHER = 8
 # Words decoded of each slice and of all together, at most: of each number of projections, in each
 # body and place that a blind reader tries, and in each strength that one with the original does.
 _WORDS = 64
-# Bits of a copy's number.
-_COPY_BITS = 32
-# Numbers that differ in up to three bits, whose words may agree in up to seven bits of ten.
-_NEAR = [
-    sum(1 << b for b in bits) for n in (1, 2, 3) for bits in combinations(range(_COPY_BITS), n)
-]
-
-FloatArray = npt.NDArray[np.float64]
 FloatRows = npt.NDArray[np.float32]
 
 
@@ -142,6 +133,7 @@ def trace(
     *,
     key: bytes = b"",
     copies: Iterable[int] | None = None,
+    message: bytes | None = None,
     reference: npt.ArrayLike | None = None,
     hounsfield: tuple[float, float] | None = None,
     progress: Callable[[float], None] | None = None,
@@ -157,6 +149,9 @@ def trace(
     copies : iterable of int, optional
         The numbers of all copies that were issued. With them, copies are named that do not read:
         averaged ones, and those of which too little is left.
+    message : bytes, optional
+        What was hidden, which is the same in all copies. With it copies are also traced whose
+        tags do not even say that.
     reference, hounsfield, progress
         As for `watermark.extract`; with the original at hand far more can be traced.
 
@@ -176,7 +171,7 @@ def trace(
         voxels, key=key, reference=reference, hounsfield=hounsfield, progress=progress
     )
     found = _read(extracted, issued)
-    for one in _shown(extracted, issued, set(found)):
+    for one in _shown(extracted, issued, set(found), message):
         other = found.get(one.copy)
         found[one.copy] = one if other is None else _together(other, one)
     limit = GREATEST_CHANCE / max(len(found), 1)
@@ -199,25 +194,30 @@ def _read(extracted: Extracted, issued: list[int] | None) -> dict[int, NamedCopy
         listed = None if issued is None else number in issued
         chance = _WORDS * (len(said) + 1) * 2.0**-32
         if issued is not None and listed:
-            chance *= min(1.0, len(issued) * 2.0**-_COPY_BITS)
+            chance *= min(1.0, len(issued) * 2.0**-COPY_BITS)
         slices = tuple(z for z, other in enumerate(said) if other == number)
         found[number] = NamedCopy(number, slices, listed, True, 1.0, chance)
     return found
 
 
-def _shown(extracted: Extracted, issued: list[int] | None, read: set[int]) -> list[NamedCopy]:
+def _shown(
+    extracted: Extracted, issued: list[int] | None, read: set[int], message: bytes | None
+) -> list[NamedCopy]:
     """Return the copies that the evidence shows, in all slices together or in one alone."""
     numbers = sorted(read.union(issued or ()))
     if not numbers:
         return []
     listed = set(issued or ())
     # What was not listed could have been any number.
-    ways = {n: float(len(listed)) if n in listed else 2.0**_COPY_BITS for n in numbers}
-    tests = len(extracted.evidence) * (len(extracted.slices) + 1)
+    ways = {n: float(len(listed)) if n in listed else 2.0**COPY_BITS for n in numbers}
+    guesses = [
+        (sums, tag) for sums in extracted.evidence for tag in _announced(extracted, sums, message)
+    ]
+    tests = len(guesses) * (len(extracted.slices) + 1)
     limit = GREATEST_CHANCE / len(numbers)
     best: dict[int, NamedCopy] = {}
-    for sums in extracted.evidence:
-        words = _Words(_announced(extracted, sums), numbers)
+    for sums, tag in guesses:
+        words = CopyWords(tag, numbers)
         views = [(None, sums.sum(axis=0)), *enumerate(sums)]
         for z, x in views:
             for copy, share, bound in words.shown(x):
@@ -230,65 +230,19 @@ def _shown(extracted: Extracted, issued: list[int] | None, read: set[int]) -> li
     return list(best.values())
 
 
-class _Words:
-    """The code words of some copies, where any two copies differ."""
-
-    def __init__(self, tag: Tag, numbers: list[int]) -> None:
-        plain = encoded(replace(tag, copy=0).to_bytes())
-        # The code and the check are linear: what a bit of the number changes is the same always.
-        bits = np.array(
-            [encoded(replace(tag, copy=1 << b).to_bytes()) ^ plain for b in range(_COPY_BITS)]
-        )
-        self._differ = np.flatnonzero(bits.any(axis=0))
-        self._bits = bits[:, self._differ].astype(np.float32)
-        self._plain = 2.0 * plain[self._differ] - 1
-        self._numbers = numbers
-        self._signs = self._words(numbers)
-        self._near = self._words(_NEAR) * self._plain
-
-    def shown(self, evidence: FloatRows) -> list[tuple[int, float, float]]:
-        """Return copy, share and Hoeffding's bound of the copies that agree best."""
-        x = evidence[self._differ].astype(np.float64)
-        if not x.any():
-            return []
-        likely = np.argsort(-(self._signs @ x), kind="stable")[:_TOGETHER]
-        signs = self._signs[likely] * (x != 0)
-        forms = np.linalg.pinv(signs.T, rcond=1e-6)
-        shares = forms @ x
-        deviations = shares / np.maximum(np.linalg.norm(forms * x, axis=1), 1e-12)
-        # Of copies that are alike wherever anything is seen, nothing tells one from the other.
-        told_apart = np.einsum("cn,cn->c", forms, signs) > 1 - 1e-6
-        bounds = np.where(told_apart, np.exp(-(np.maximum(deviations, 0) ** 2) / 2), 1.0)
-        parts = np.clip(shares / np.abs(x).mean(), 0, 1)
-        return [
-            (self._numbers[i], float(part), float(bound))
-            for i, part, bound in zip(likely, parts, bounds, strict=True)
-        ]
-
-    def leads(self, copy: int, evidence: FloatRows) -> bool:
-        """Return whether no number that was not issued, and has a similar word, agrees better."""
-        x = evidence[self._differ].astype(np.float64)
-        own = self._words([copy])[0] * x
-        rivals = self._near @ own
-        others = set(self._numbers)
-        return all(copy ^ _NEAR[i] in others for i in np.flatnonzero(rivals > own.sum()))
-
-    def _words(self, numbers: Sequence[int]) -> FloatArray:
-        chosen = (np.array(numbers, np.int64)[:, None] >> np.arange(_COPY_BITS) & 1) == 1
-        changed = chosen.astype(np.float32) @ self._bits % 2
-        return np.asarray((1 - 2 * changed) * self._plain, np.float64)
-
-
-def _announced(extracted: Extracted, sums: FloatRows) -> Tag:
-    """Return the tag that all copies share but for their number: as read, or as it seems."""
+def _announced(extracted: Extracted, sums: FloatRows, message: bytes | None) -> list[Tag]:
+    """Return what the tags of all copies may be but for the number: as read, known, or seen."""
     if extracted.tag is not None:
-        return extracted.tag
+        return [extracted.tag]
+    if message is not None:
+        codewords = len(qr.data_codewords(message))
+        densities = range(len(MESSAGE_PROJECTIONS))
+        return [Tag(message_id(message), 0, codewords, density) for density in densities]
     x = sums.sum(axis=0, keepdims=True)
     scaled = (2 * x / max(float(np.abs(x).mean()), 1e-9)).astype(np.float32)
-    bits = TurboCode(TAG_BITS).decode(scaled)[0] > 0
-    fields = np.packbits(bits).tobytes()
+    fields = np.packbits(TurboCode(TAG_BITS).decode(scaled)[0] > 0).tobytes()
     form = int.from_bytes(fields[12:14], "big")
-    return Tag(fields[:8], 0, form & 0xFFF, form >> 12)
+    return [Tag(fields[:8], 0, form & 0xFFF, form >> 12)]
 
 
 def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:

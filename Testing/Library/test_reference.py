@@ -10,7 +10,7 @@ import pytest
 from attacks import jpeg, noisy, windowed
 from hypothesis import given
 from hypothesis import strategies as st
-from phantoms import head
+from phantoms import anatomy
 from PIL import Image
 from scipy import ndimage
 
@@ -23,23 +23,6 @@ from MedWatermarkLib.watermark import Extracted, WatermarkError, embed, extract
 
 KEY = b"the owner's"
 MESSAGE = b"MW:A SHORT MESSAGE FOR SOME SLICES."
-
-
-def anatomy(slices: int, seed: int = 7) -> np.ndarray:
-    """A head in which, as in a patient, no part and no slice is like another."""
-    plain = head(slices, 400, 368, seed)
-    rng = np.random.default_rng(seed)
-
-    def field(deviation: float, size: float, thickness: float = 0.7) -> np.ndarray:
-        smooth = ndimage.gaussian_filter(rng.normal(size=plain.shape), (thickness, size, size))
-        return deviation * smooth / smooth.std()
-
-    places = np.indices(plain.shape).astype(float)
-    places[1] += field(9, 40, 2)
-    places[2] += field(9, 40, 2)
-    plain = ndimage.map_coordinates(plain, places, order=0, mode="nearest")
-    plain += np.where(plain > -500, field(25, 7) + field(25, 20), 0)
-    return np.rint(plain).astype(np.int16)
 
 
 @pytest.fixture(scope="module")
