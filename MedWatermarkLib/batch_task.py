@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -21,12 +21,11 @@ from typing import Any, ClassVar
 
 import typer
 from eth_account.signers.local import LocalAccount
-from rich.console import RenderableType
 
 from MedWatermarkLib.deidentified import Request
 from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.marking import Marking, mark_file, restore_file
-from MedWatermarkLib.report import Report, sentence_of, warnings_told
+from MedWatermarkLib.report import Findings, sentence_of, warnings_told
 from MedWatermarkLib.results import FAILED, Line
 from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.stamp import Stamp
@@ -37,29 +36,6 @@ from MedWatermarkLib.worklist import Item
 _IMAGE_SUFFIXES = (".nii.gz", ".nrrd", ".nhdr", ".nii", ".mha", ".mhd")
 # The kernels' threads and Python's list of warnings belong to the whole process.
 _ONE_AT_A_TIME = Lock()
-
-
-class Findings(Report):
-    """A report that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, Any] = {}
-        self.warnings: list[str] = []
-
-    def step(self, name: str, start: float, end: float) -> Callable[[float], None]:  # noqa: D102
-        return lambda share: None
-
-    def warn(self, message: str) -> None:  # noqa: D102
-        self.warnings.append(message)
-
-    def result(self, facts: Mapping[str, Any], *shown: RenderableType) -> None:  # noqa: D102
-        self.facts = dict(facts)
-
-    def fail(self, kind: str, message: str) -> None:
-        """Do nothing: errors are raised."""
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class Places:

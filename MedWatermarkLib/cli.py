@@ -536,7 +536,10 @@ def tamper_map(
         map_file(input, output, leaves, key, series, probability, report)
 
 
-@app.command(epilog="Examples:\n\nmedwatermark demo\n\nmedwatermark demo trial --input scan/")
+@app.command(
+    epilog="Examples:\n\nmedwatermark demo\n\nmedwatermark demo trial --input scan/\n\n"
+    "medwatermark demo --exchange"
+)
 def demo(
     folder: Annotated[
         Path | None,
@@ -550,12 +553,21 @@ def demo(
         Path | None,
         typer.Option(help="A scan of yours; else a CT slice that a package brings along."),
     ] = None,
+    exchange: Annotated[
+        bool,
+        typer.Option(
+            "--exchange",
+            help="Show how a scan is sold: honestly, by a cheat, and to one who falls silent.",
+        ),
+    ] = False,
     json_lines: Json = False,
 ) -> None:
     """Show all of it on a real scan: sign, mark, read, attack, restore, and check each.
 
     Needs no network. It leaves the scans and a picture in a folder; the account that signs is made
-    up for it, and its key is written nowhere.
+    up for it, and its key is written nowhere. With --exchange, owner and recipient are two
+    processes that share a scan over a chain on this computer (anvil, if it is installed), and
+    every balance is checked to the wei.
     """
     with reporting(json_lines) as report:
         report.step("Preparing", 0.0, 0.0)
@@ -563,7 +575,12 @@ def demo(
 
         place = free_folder() if folder is None else folder
         check_new(place)
-        demonstrate(place, input, report)
+        if exchange:
+            from MedWatermarkLib.demo_exchange import demonstrate_exchange
+
+            demonstrate_exchange(place, input, report)
+        else:
+            demonstrate(place, input, report)
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ _GREATEST_RMSE, _GREATEST_CHANGE = 1.6, 12.0
 _VOLUME_BLOCKS = 10 * ROOMY_BLOCKS
 
 # Derivation Description of the written scans.
-_EMBEDDED = "Claim of a demonstration embedded as a reversible watermark by MedWatermark"
+EMBEDDED = "Claim of a demonstration embedded as a reversible watermark by MedWatermark"
 _TAKEN_OUT = "Watermark of MedWatermark taken out, voxel values as before it was embedded"
 
 PASSED, FAILED, NOT_PROMISED = "passed", "failed", "not promised"
@@ -96,7 +96,7 @@ def demonstrate(folder: Path, source: Path | None, report: Report) -> None:
         With nothing written.
     """
     report.step("Reading the scan", 0.0, 0.05)
-    original = read_volume(_packaged_slice() if source is None else source)
+    original = read_volume(packaged_slice() if source is None else source)
     prepare(report, original.voxels.dtype, 0.05, 0.15)
     tell = report.step("Signing and marking", 0.15, 0.3)
     marked = mark_scan(original, DIAGNOSIS, Account.create(), progress=tell)
@@ -118,7 +118,7 @@ class _Run:
         self.original = original
         self.marked = marked
         self.claim = marked.claim
-        self.suffix = _suffix(original)
+        self.suffix = written_suffix(original)
         self._folder = folder
         self._report = report
         self._shown = int(np.argmax(marked.embedded.blocks))
@@ -180,7 +180,7 @@ class _Run:
         """Write the marked scan, read the file, and read its mark."""
         self._report.step("Writing and reading the marked scan", 0.35, 0.5)
         path = self._folder / f"marked{self.suffix}"
-        write_volume(self.marked.volume, path, _EMBEDDED)
+        write_volume(self.marked.volume, path, EMBEDDED)
         (self._folder / "claim.txt").write_text(self.claim.to_text() + "\n", "ascii")
         (self._folder / "marked.restoration").write_bytes(self.marked.restoration)
         reading = self._reading = read_scan(read_again(path))
@@ -264,14 +264,15 @@ class _Run:
         ]
 
 
-def _packaged_slice() -> Path:
+def packaged_slice() -> Path:
+    """Return where the CT slice lies that pydicom brings along."""
     path = Path(pydicom.__file__).parent / _SLICE
     if not path.is_file():
         raise ImageReadError("The CT slice of pydicom is not installed: give a scan by --input.")
     return path
 
 
-def _suffix(volume: Volume) -> str:
+def written_suffix(volume: Volume) -> str:
     """Return how the names of written scans end: as the source was, a file or folder of DICOM."""
     if not isinstance(volume.source, DicomSource):
         return ".nrrd"
@@ -325,7 +326,7 @@ def _report(report: Report, folder: Path, run: _Run, checks: list[Check]) -> Non
         facts,
         grid(rows),
         "",
-        _table(checks),
+        check_table(checks),
         Text(verdict, "bold red" if failed else "bold green"),
         Text(
             "The account that signed was made for this demonstration; its key was written nowhere.",
@@ -335,7 +336,8 @@ def _report(report: Report, folder: Path, run: _Run, checks: list[Check]) -> Non
     )
 
 
-def _table(checks: list[Check]) -> Table:
+def check_table(checks: list[Check]) -> Table:
+    """Return what was checked, and what came of it, for a person."""
     table = Table(header_style="dim", box=box.SIMPLE_HEAD)
     table.add_column("What was checked", overflow="fold")
     table.add_column("", no_wrap=True)

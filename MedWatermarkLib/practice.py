@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from eth_typing import ChecksumAddress
 from web3 import Web3
-from web3.types import RPCEndpoint
+from web3.types import RPCEndpoint, RPCResponse
 
+from MedWatermarkLib.embedded_chain import EmbeddedChain
 from MedWatermarkLib.ledger import Ledger
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.tables import grid
@@ -29,15 +30,22 @@ _DAY = 86_400
 class _Node(HTTPServer):
     """Answers one request after the other: the chain is not made for several at once."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, chain: EmbeddedChain) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         # What a client adds to its answers, it adds itself.
-        web3 = Web3(ledger.web3.provider)
-        self.ask = web3.provider.request_func(web3, web3.middleware_onion)
+        web3 = Web3(chain.web3.provider)
+        self._ask = web3.provider.request_func(web3, web3.middleware_onion)
+        self._chain = chain
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def ask(self, method: RPCEndpoint, parameters: Any) -> RPCResponse:
+        if method == "evm_increaseTime":  # As anvil calls it.
+            self._chain.advance(int(parameters[0]))
+            return {"result": parameters[0]}
+        return self._ask(method, parameters)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -101,7 +109,7 @@ def serve_practice(
     now = ledger.status().time
     for institution, authority in product(members, members):
         ledger.registry.accredit(institution, authority, now - _DAY, now + 365 * _DAY)
-    with _Node(ledger) as node:
+    with _Node(chain) as node:
         replace(ledger.config, url=node.url).write(path)
         report.result(
             {"command": "practice", "ledger": str(path), "url": node.url, "members": [*members]},

@@ -140,6 +140,29 @@ class JsonReport(Report):
         """Do nothing: lines need no end."""
 
 
+class Findings(Report):
+    """A report that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+        self.warnings: list[str] = []
+
+    def step(self, name: str, start: float, end: float) -> Callable[[float], None]:  # noqa: D102
+        return lambda share: None
+
+    def warn(self, message: str) -> None:  # noqa: D102
+        self.warnings.append(message)
+
+    def result(self, facts: Mapping[str, Any], *shown: RenderableType) -> None:  # noqa: D102
+        self.facts = dict(facts)
+
+    def fail(self, kind: str, message: str) -> None:
+        """Do nothing: errors are raised."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 @contextmanager
 def reporting(json_lines: bool) -> Iterator[Report]:
     """Report on what happens within, and end the command with the exit code for it.

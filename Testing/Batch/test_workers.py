@@ -15,7 +15,8 @@ from runs import EMBED, PASSWORD, batch, begun_as, content, events, lines
 
 from MedWatermarkLib.account import load_account
 from MedWatermarkLib.batch import run, todo
-from MedWatermarkLib.batch_task import Embed, Findings
+from MedWatermarkLib.batch_task import Embed
+from MedWatermarkLib.report import Findings
 from MedWatermarkLib.run_folder import read_plan, run_folder
 from MedWatermarkLib.watermark import embed
 from MedWatermarkLib.workers import Engine

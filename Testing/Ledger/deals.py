@@ -10,11 +10,9 @@ from typing import Any
 
 from chains import Chain, Institution
 
-from MedWatermarkLib.chunks import CHUNK_SIZE
 from MedWatermarkLib.exchange import Owner, Recipient, find_offers
 from MedWatermarkLib.ledger import Ledger
-from MedWatermarkLib.merkle import MerkleTree, tree_of_chunks
-from MedWatermarkLib.progress import Progress
+from MedWatermarkLib.merkle import tree_of_chunks
 from MedWatermarkLib.record import Copy, Record
 from MedWatermarkLib.sale import MIN_WINDOW, SaleState, Terms
 from MedWatermarkLib.sealing import Identity, seal
@@ -22,18 +20,6 @@ from MedWatermarkLib.store import Store
 
 PRICE, BOND = 10**18, 10**17
 CONTENT = secrets.token_bytes(4_321)
-
-
-class Cheat(Owner):
-    """An owner of whose chunks one is not the promised one; all else is."""
-
-    def _encrypt(self, key: bytes, place: Path, progress: Progress | None) -> MerkleTree:
-        super()._encrypt(key, place, progress)
-        content = bytearray(place.read_bytes())
-        content[2 * CHUNK_SIZE + 7] ^= 1
-        place.write_bytes(content)
-        with place.open("rb") as file:
-            return tree_of_chunks(file)
 
 
 @dataclass

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deals import BOND, PRICE, Cheat, Deal
+from deals import BOND, PRICE, Deal
 from eth_account import Account
 
+from MedWatermarkLib.cheat import Cheat
 from MedWatermarkLib.exchange import Owner, Recipient, find_offers, receive_grant
 from MedWatermarkLib.journal import Journal
 from MedWatermarkLib.ledger import Ledger

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chains import Chain
-from deals import BOND, PRICE, Cheat, Deal, Purse, make_deal
+from deals import BOND, PRICE, Deal, Purse, make_deal
 from parties import Party, parties
 
+from MedWatermarkLib.cheat import Cheat
 from MedWatermarkLib.exchange import Owner, find_grants
 from MedWatermarkLib.sale import MIN_WINDOW, SaleState
 from MedWatermarkLib.sale_events import Accepted, Offered

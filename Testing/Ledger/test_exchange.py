@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from chains import DAY, Chain, deploy_token, open_chain
-from deals import BOND, PRICE, Cheat, Deal, MakeDeal, Purse, twice
+from deals import BOND, PRICE, Deal, MakeDeal, Purse, twice
 
+from MedWatermarkLib.cheat import Cheat
 from MedWatermarkLib.claim import sign
 from MedWatermarkLib.exchange import (
     NotYetError,

@@ -15,7 +15,7 @@ from typing import Any
 import pydicom
 import pytest
 from anvil import Anvil, run_anvil
-from deals import Cheat, Purse
+from deals import Purse
 from identities import quick_identity_file
 from instances import ct_instance
 from pydicom.uid import generate_uid
@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 
 from MedWatermarkLib import sharing
 from MedWatermarkLib.account import create_key_file, load_account
+from MedWatermarkLib.cheat import Cheat
 from MedWatermarkLib.cli import app
 from MedWatermarkLib.identity_file import load_identity
 from MedWatermarkLib.imageio import read_volume, write_volume

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 import pyrage
 import pytest
 from chains import Chain, open_chain
-from deals import CONTENT, Cheat, Deal, MakeDeal
+from deals import CONTENT, Deal, MakeDeal
 from eth_utils.crypto import keccak
 
+from MedWatermarkLib.cheat import Cheat
 from MedWatermarkLib.exchange import Owner
 from MedWatermarkLib.keystream import cipher
 from MedWatermarkLib.offer import Note, new_salt, sale_key

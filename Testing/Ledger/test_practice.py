@@ -110,3 +110,11 @@ def test_what_is_no_call_is_answered_by_an_error(place: Path) -> None:
     assert [one["id"] for one in answers] == [1, 2]
     assert all("error" in one for one in answers)
     assert requests.post(url, data=b"x" * 2_000_000, timeout=10).status_code == 413
+
+
+def test_its_clock_can_be_put_forward_as_that_of_anvil(place: Path) -> None:
+    ledger = connect(place, "hospital")
+    before = ledger.status().time
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "evm_increaseTime", "params": [3_600]}
+    assert "error" not in requests.post(ledger.config.url, json=asked, timeout=10).json()
+    assert ledger.status().time >= before + 3_600
