@@ -7,9 +7,9 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
 - the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
-  ``decoding``, ``alignment``, ``undone``, ``detector``, with the original at hand ``placement``,
-  ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``; of copies
-  ``copy_words``, ``trace``; ``quality`` measures it;
+  ``decoding``, ``alignment``, ``geometry*``, ``pilot_search``, ``undone``, ``detector``;
+  with the original at hand ``placement``, ``pose``, ``residue``, ``correspondence``,
+  ``reference``; ``watermark``; of copies ``copy_words``, ``trace``; ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from MedWatermarkLib.alignment import Alignment, find_alignments
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.decoding import ReadMessage, ReadTag, read_message, read_tag
+from MedWatermarkLib.geometry import Geometry
+from MedWatermarkLib.geometry_search import find_geometries
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.sites import (
@@ -88,6 +90,9 @@ class Extracted:
         For each number of projections that was tried, the last of which the tag was read with if
         it was: how much each slice speaks for a 1 in each bit of the tag's code word, less than 0
         for a 0. By it copies are traced that do not read.
+    geometry : Geometry or None
+        How it was turned, mirrored and scaled, which was undone before it was read; None where it
+        was not.
     """
 
     message: bytes | None
@@ -99,6 +104,7 @@ class Extracted:
     origin: tuple[int, int]
     undone: Undone | None = None
     evidence: tuple[FloatRows, ...] = ()
+    geometry: Geometry | None = None
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
@@ -120,6 +126,14 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
             found = _read_at(voxels, where, alignment)
             if found.tag is not None:
                 best = found
+                break
+    if best.tag is None:
+        progress(0.4)
+        for geometry in find_geometries(voxels, where):
+            straight, first = geometry.straighten(voxels)
+            found = _read_at(straight, where, Alignment(dy=first[0], dx=first[1]))
+            if found.tag is not None:
+                best = replace(found, origin=(0, 0), geometry=geometry)
                 break
     progress(1.0)
     return best

@@ -16,8 +16,8 @@ from rich.text import Text
 if TYPE_CHECKING:
     from MedWatermarkLib.claim import Claim
     from MedWatermarkLib.detector import Extracted
+    from MedWatermarkLib.geometry import Geometry
     from MedWatermarkLib.undone import Undone
-
 
 Row = tuple[str, str]
 
@@ -61,11 +61,22 @@ def reading_facts(extracted: Extracted) -> dict[str, Any]:
         "tag": None if tag is None else {"message_id": tag.message_id.hex(), "copy": tag.copy},
         "confidence": round(extracted.confidence, 4),
         "origin": list(extracted.origin),
+        "geometry": _geometry_facts(extracted.geometry),
         "slices": [
             {"tag": one.tag, "message": one.message, "confidence": round(one.confidence, 4)}
             for one in extracted.slices
         ],
         "undone": None if extracted.undone is None else asdict(extracted.undone),
+    }
+
+
+def _geometry_facts(geometry: Geometry | None) -> dict[str, Any] | None:
+    if geometry is None:
+        return None
+    return {
+        "angle": round(geometry.angle, 2),
+        "scale": round(geometry.scale, 4),
+        "mirrored": geometry.mirrored,
     }
 
 
@@ -79,6 +90,8 @@ def reading_rows(extracted: Extracted) -> list[Row]:
         rows.append(("Cut", f"begins at row {row}, column {column} of the marked slices"))
     if extracted.undone is not None:
         rows.append(("Against the original", _undone(extracted.undone)))
+    if extracted.geometry is not None:
+        rows.append(("Was", f"{extracted.geometry}; undone to read it"))
     return rows
 
 

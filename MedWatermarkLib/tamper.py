@@ -162,7 +162,7 @@ def map_from_mark(
     Raises
     ------
     TamperError
-        If no mark can be read.
+        If no mark can be read, or the scan was turned or scaled.
     WatermarkError
         If the voxels are not of a kind that carries marks.
 
@@ -174,6 +174,11 @@ def map_from_mark(
     regions of these.
     """
     extracted = extract(volume.voxels, key=key) if extracted is None else extracted
+    if extracted.geometry is not None:
+        raise TamperError(
+            f"This scan was {extracted.geometry}, so that its voxels are not those that were "
+            "marked: where it was altered beside that, the mark cannot tell."
+        )
     fidelity = measure_fidelity(volume.voxels, extracted, key=key, hounsfield=_ct_numbers(volume))
     if fidelity is None:
         raise TamperError(

@@ -7,6 +7,7 @@ import io
 import numpy as np
 import openjpeg.utils
 from PIL import Image
+from scipy import ndimage
 
 # Added before JPEG 2000, which takes no negative values here; 13 bits hold what results.
 _OFFSET, _BITS = 2000, 13
@@ -47,3 +48,23 @@ def noisy(voxels: np.ndarray, deviation: float) -> np.ndarray:
     """Add Gaussian noise and round."""
     noise = np.random.default_rng(3).normal(0, deviation, voxels.shape)
     return np.rint(voxels + noise).astype(voxels.dtype)
+
+
+def turned(voxels: np.ndarray, degrees: float, grows: bool = True) -> np.ndarray:
+    """Turn each slice counter-clockwise, with linear interpolation, and round.
+
+    Where the slices do not grow with it, their corners are cut off.
+    """
+    layers = [
+        ndimage.rotate(layer.astype(float), degrees, reshape=grows, order=1, mode="nearest")
+        for layer in voxels
+    ]
+    return np.rint(np.stack(layers)).astype(voxels.dtype)
+
+
+def scaled(voxels: np.ndarray, factor: float) -> np.ndarray:
+    """Resample each slice to another size, with linear interpolation, and round."""
+    layers = [
+        ndimage.zoom(layer.astype(float), factor, order=1, mode="nearest") for layer in voxels
+    ]
+    return np.rint(np.stack(layers)).astype(voxels.dtype)

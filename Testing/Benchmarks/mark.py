@@ -28,7 +28,7 @@ from MedWatermarkLib.watermark import (
 )
 
 sys.path.append(str(Path(__file__).parents[1]))
-from attacks import jpeg, jpeg2000, noisy
+from attacks import jpeg, jpeg2000, noisy, scaled, turned
 
 ROOMY, TAGGED = 1200, 300
 TRIALS = 560
@@ -84,6 +84,17 @@ ATTACKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "JPEG 2000 8:1": lambda v: jpeg2000(v, 8),
     "crop to 427x398 at (40, 56)": lambda v: v[:, 40:467, 56:454],
     "crop to 445x480 at (37, 21)": lambda v: v[:, 37:482, 21:501],
+    "mirrored": lambda v: v[..., ::-1],
+    "turned by 5 degrees": lambda v: turned(v, 5),
+    "turned by 17 degrees, cut": lambda v: turned(v, 17, grows=False),
+    "scaled to 0.75": lambda v: scaled(v, 0.75),
+    "turned by 5 degrees, scaled to 0.8": lambda v: scaled(turned(v, 5), 0.8),
+    "turned by 5 degrees, noise 5 HU": lambda v: noisy(turned(v, 5), 5),
+    "turned by 5 degrees, JPEG 75 of 40/400": lambda v: jpeg(turned(v, 5), 40, 400, 75),
+    "scaled to 0.8, noise 5 HU": lambda v: noisy(scaled(v, 0.8), 5),
+    "scaled to 0.8, JPEG 75 of 40/400": lambda v: jpeg(scaled(v, 0.8), 40, 400, 75),
+    "crop, then turned by 5 degrees": lambda v: turned(v[:, 37:482, 21:501], 5),
+    "crop, then scaled to 0.8": lambda v: scaled(v[:, 37:482, 21:501], 0.8),
 }
 
 
@@ -96,7 +107,7 @@ def attacks() -> None:
         copy = np.ascontiguousarray(attack(embedded.voxels))
         messages, tags = alone(copy, roomy, message)
         print(
-            f"{name:28s} volume: {tells(extract(copy), message)}; alone, of {roomy.sum()} roomy: "
+            f"{name:40s} volume: {tells(extract(copy), message)}; alone, of {roomy.sum()} roomy: "
             f"tag {tags / roomy.sum():.0%}, message {messages / roomy.sum():.0%}"
         )
 
