@@ -110,7 +110,7 @@ def _next(folder: RunFolder, ledger: Ledger) -> tuple[list[str], Path] | None:
     left = [
         line["name"]
         for line in folder.results
-        if line["outcome"] == "marked" and "batch_path" not in line
+        if line["outcome"] == "marked" and not _is_kept(folder, line)
     ]
     if not left:
         return None
@@ -120,6 +120,10 @@ def _next(folder: RunFolder, ledger: Ledger) -> tuple[list[str], Path] | None:
         if set(names) & set(left):
             return names, file
     return left[:MOST], folder.path / f"registration-{len(files) + 1:04d}.json"
+
+
+def _is_kept(folder: RunFolder, line: Line) -> bool:
+    return "batch_path" in line and (folder.path / line["batch_path"]).is_file()
 
 
 def _signed(

@@ -124,6 +124,18 @@ def test_what_was_written_down_and_never_sent_is_sent_as_it_was(
     assert sent(node, hospital) == count + 1
 
 
+def test_paths_that_are_lost_are_made_again_and_nothing_is_sent(
+    run, hospital, key_file, node
+) -> None:
+    register(run, hospital, key_file)
+    paths = {file.name: file.read_bytes() for file in (run / "batch-paths").iterdir()}
+    count = sent(node, hospital)
+    shutil.rmtree(run / "batch-paths")
+    register(run, hospital, key_file)
+    assert {file.name: file.read_bytes() for file in (run / "batch-paths").iterdir()} == paths
+    assert sent(node, hospital) == count
+
+
 def test_scans_whose_signer_is_not_accredited_are_not_registered(
     run, hospital, key_file, node
 ) -> None:
