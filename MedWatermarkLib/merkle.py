@@ -17,14 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib.chunks import CHUNK_SIZE, pieces
+from MedWatermarkLib.sha256 import digests
 
 HASH_SIZE = 32
 #: What stands where the tree has no leaf: nothing is known whose hash it is.
 MISSING = bytes(HASH_SIZE)
 
 _PAIR_SIZE = 2 * HASH_SIZE
-# Of a level, hashed at a time: each hash is an object until they are joined.
-_BYTES_AT_ONCE = 1024 * _PAIR_SIZE
+_LEAF, _NODE = np.zeros((1, 1), np.uint8), np.ones((1, 1), np.uint8)
+# Of a level, hashed at a time, so that it stays in the cache.
+_PAIRS_AT_ONCE = 1024
 
 
 class MerkleError(ValueError):
@@ -49,6 +51,24 @@ def leaf_hash(index: int, data: bytes | bytearray | memoryview) -> bytes:
     if not 0 <= index < 2**64:
         raise MerkleError("The indices of leaves go from 0 to 2^64 - 1.")
     return sha256(b"\x00" + index.to_bytes(8, "big") + data).digest()
+
+
+def leaf_hashes(index: int, data: bytes | bytearray | memoryview, size: int) -> bytes:
+    """Return the hashes of leaves that follow each other, one behind the other.
+
+    Parameters
+    ----------
+    index : int
+        Where the first stands, from 0.
+    data : bytes-like
+        What they hold.
+    size : int
+        How many bytes each holds.
+    """
+    chunks = np.frombuffer(data, np.uint8).reshape(-1, size)
+    indices = np.arange(index, index + len(chunks), dtype=np.uint64)
+    numbers = indices.astype(">u8").view(np.uint8).reshape(-1, 8)
+    return digests(_LEAF, numbers, chunks).tobytes()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -200,11 +220,7 @@ def tree_of_chunks(
         raise MerkleError(f"Chunks have at least one byte, not {size}.")
     leaves = bytearray()
     for piece in pieces(file, size, progress):
-        index = len(leaves) // HASH_SIZE
-        leaves += b"".join(
-            leaf_hash(index + i, piece[i * size : (i + 1) * size])
-            for i in range(len(piece) // size)
-        )
+        leaves += leaf_hashes(len(leaves) // HASH_SIZE, piece, size)
     return MerkleTree(np.frombuffer(leaves, np.uint8).reshape(-1, HASH_SIZE))
 
 
@@ -229,16 +245,13 @@ def _joined(leaves: Iterable[bytes] | npt.NDArray[np.uint8]) -> bytes:
 
 def _level_above(level: bytes, missing: bytes) -> bytes:
     """Return the hashes of the nodes over a level, whose right end may be missing."""
-    above = bytearray()
-    for start in range(0, len(level), _BYTES_AT_ONCE):
-        pairs = level[start : start + _BYTES_AT_ONCE]
-        if len(pairs) % _PAIR_SIZE:
-            pairs += missing
-        above += b"".join(
-            sha256(b"\x01" + pairs[i : i + _PAIR_SIZE]).digest()
-            for i in range(0, len(pairs), _PAIR_SIZE)
-        )
-    return bytes(above)
+    if len(level) % _PAIR_SIZE:
+        level += missing
+    pairs = np.frombuffer(level, np.uint8).reshape(-1, _PAIR_SIZE)
+    return b"".join(
+        digests(_NODE, pairs[start : start + _PAIRS_AT_ONCE]).tobytes()
+        for start in range(0, len(pairs), _PAIRS_AT_ONCE)
+    )
 
 
 # A node without any leaf below it, for each height above the leaves.

@@ -13,7 +13,7 @@ import numpy as np
 
 from MedWatermarkLib.chunks import CHUNK_SIZE, pieces
 from MedWatermarkLib.keystream import cipher, cipher_file
-from MedWatermarkLib.merkle import HASH_SIZE, MerkleTree, leaf_hash, tree_of_chunks
+from MedWatermarkLib.merkle import HASH_SIZE, MerkleTree, leaf_hashes, tree_of_chunks
 from MedWatermarkLib.output import check_new, new_files
 from MedWatermarkLib.progress import Progress, part
 
@@ -180,7 +180,6 @@ def decipher_sale_file(
     """
     place = Path(place)
     check_new(place)
-    leaves = package.leaves.tobytes()
     if package.count != chunk_count(size):
         raise SaleFileError("The package has not as many chunks as the terms of the sale say.")
     with Path(file).open("rb") as source, new_files(place) as [staged], staged.open("wb") as target:
@@ -189,10 +188,11 @@ def decipher_sale_file(
         index = 0
         for piece in pieces(source, CHUNK_SIZE, progress):
             plain = cipher(key, index, piece)
-            for start in range(0, len(plain), CHUNK_SIZE):
-                leaf = leaf_hash(index, plain[start : start + CHUNK_SIZE])
-                if leaf != leaves[index * HASH_SIZE : (index + 1) * HASH_SIZE]:
-                    raise WrongChunkError(index)
-                index += 1
+            found = np.frombuffer(leaf_hashes(index, plain, CHUNK_SIZE), np.uint8)
+            found = found.reshape(-1, HASH_SIZE)
+            wrong = (found != package.leaves[index : index + len(found)]).any(axis=1)
+            if wrong.any():
+                raise WrongChunkError(index + int(wrong.argmax()))
+            index += len(found)
             target.write(plain)
         target.truncate(size)
