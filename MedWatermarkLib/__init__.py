@@ -20,7 +20,8 @@ One noun, one file; each imports only what stands before it here, and nothing im
   ``transactions``, ``registry*``, ``fair_exchange``, ``embedded_chain``, ``ledger``,
   ``practice``;
 - packages: ``package``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
-- ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated;
+- ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated; ``cheat``
+  is an owner who sends one wrong chunk, for the demonstration and the tests;
 - ``verify``: every check on a scan that was received;
 - many scans: ``worklist``, ``results``, ``run_folder``, ``batch*``, ``workers``;
 - the command line: ``cli`` and what it shows.
