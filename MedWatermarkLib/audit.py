@@ -78,14 +78,13 @@ def show_trail(subject: str, ledger: Ledger, key: bytes, report: Report) -> None
         )
         events = [_entry_facts(ledger, entry) for entry in entries]
         facts.append({"record": record.hex(), "events": events})
-        table = Table(box=None, header_style="dim", pad_edge=False)
-        for name in ("Time", "What", "By", "Transaction"):
-            table.add_column(name, overflow="fold", no_wrap=name == "Time")
+        table = Table("Time", "What", box=None, header_style="dim", pad_edge=False)
         for entry, event in zip(entries, events, strict=True):
-            what = Text(entry.what, "bold")
-            if entry.detail:
-                what.append(f"\n{entry.detail}", "not bold default")
-            table.add_row(moment(entry.origin.time), what, event["by"], event["transaction"])
+            # The hash alone takes two thirds of a line.
+            lines = [f" by {event['by']}", *([entry.detail] if entry.detail else [])]
+            lines.append(f"in {event['transaction']}")
+            what = Text(entry.what, "bold").append("\n".join(lines), "not bold default")
+            table.add_row(moment(entry.origin.time), what)
         shown += [Text(f"Record {record.hex()}", "bold"), table]
     report.result({"command": "audit", "records": facts}, *shown)
 
