@@ -20,6 +20,13 @@ _AHEAD = 2
 # The share of the computer's memory that workers may have together.
 _MEMORY = 0.8
 _PATIENCE = 10
+# Workers that start here share few cores: they need patience, and what looks after them should not
+# take the work's time a hundred times a second.
+_CONFIG = {
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+}
 
 
 class WorkersError(ValueError):
@@ -70,14 +77,13 @@ def perform_all(jobs: Iterable[Job], engine: Engine, *, has_secrets: bool) -> It
     with _environment_kept(), _client(engine) as client:
         if engine.scheduler is not None and has_secrets:
             _check_private(client.scheduler_info(n_workers=-1))
-        client.register_plugin(_plugin(), name="medwatermark")
         waiting = iter(jobs)
         by_key: dict[str, Job] = {}
 
         def submit(count: int) -> list[Any]:
             futures = []
             for job in islice(waiting, count):
-                future = client.submit(perform, job, pure=False)
+                future = client.submit(_perform, job, pure=False)
                 by_key[future.key] = job
                 futures.append(future)
             return futures
@@ -137,8 +143,7 @@ def _client(engine: Engine) -> Iterator[Any]:
     workers = engine.workers or os.cpu_count() or 1
     memory = engine.memory or int(_MEMORY * distributed.system.MEMORY_LIMIT)
     with (
-        # Its patience with workers is for clusters: those that start here share few cores.
-        dask.config.set({"distributed.comm.timeouts.connect": "60s"}),
+        dask.config.set(_CONFIG),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -154,20 +159,16 @@ def _client(engine: Engine) -> Iterator[Any]:
         yield client
 
 
-def _plugin() -> Any:
-    """Return what lets each worker use one thread: there are as many workers as cores."""
-    from distributed import WorkerPlugin
+def _perform(job: Job) -> Line:
+    """Do a job with one thread: there are as many workers as cores."""
+    import numba
+    import SimpleITK
 
-    class OneThread(WorkerPlugin):
-        def setup(self, worker: Any) -> None:
-            import numba
-            import SimpleITK
-
-            process: Any = SimpleITK.ProcessObject  # It tells no types.
-            process.SetGlobalDefaultNumberOfThreads(1)
-            numba.set_num_threads(1)
-
-    return OneThread()
+    process: Any = SimpleITK.ProcessObject  # It tells no types.
+    process.SetGlobalDefaultNumberOfThreads(1)
+    # Of this thread, which is not the one that a worker starts in.
+    numba.set_num_threads(1)
+    return perform(job)
 
 
 def _wanted(client: Any) -> int:

@@ -73,6 +73,8 @@ def test_a_cluster_does_the_same_work(archive, marked, key_file, tmp_path, sched
     result = batch(*command, "--scheduler", scheduler, "--json")
     assert result.exit_code == 0, result.output
     assert content(folder) == content(marked)
+    with distributed.Client(scheduler, set_as_default=False) as client:
+        assert client.submit(numba.get_num_threads, pure=False).result() == 1
 
 
 def test_a_scheduler_that_is_not_there_is_told(archive, key_file, tmp_path) -> None:
