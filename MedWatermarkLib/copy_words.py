@@ -79,6 +79,11 @@ class CopyWords:
             for i, part, bound in zip(likely, parts, bounds, strict=True)
         ]
 
+    def shares(self, evidence: npt.NDArray[Any]) -> FloatArray:
+        """Return how much of the evidence is each copy's, by least squares, in its own units."""
+        x = evidence[self._differ].astype(np.float64)
+        return np.asarray(np.linalg.pinv((self._signs * (x != 0)).T, rcond=1e-6) @ x)
+
     def leads(self, copy: int, evidence: npt.NDArray[Any]) -> bool:
         """Return whether no number that was not issued, and has a similar word, agrees better."""
         x = evidence[self._differ].astype(np.float64)

@@ -58,6 +58,10 @@ GREATEST_CHANCE = 1e-6
 # Words decoded of each slice and of all together, at most: of each number of projections, in each
 # body and place that a blind reader tries, and in each strength that one with the original does.
 _WORDS = 64
+# Mean product of two copies' shares, over the product of their means, above which they were
+# averaged: 1 if they were, 0 if each slice is of one of them.
+_AVERAGED = 0.5
+
 FloatRows = npt.NDArray[np.float32]
 
 
@@ -180,7 +184,7 @@ def trace(
         key=lambda one: (one.chance, one.copy),
     )
     chance = sum(one.chance for one in named)
-    return Trace(tuple(named), _mixture(named), chance, extracted)
+    return Trace(tuple(named), _mixture(named, extracted, message), chance, extracted)
 
 
 def _read(extracted: Extracted, issued: list[int] | None) -> dict[int, NamedCopy]:
@@ -251,9 +255,22 @@ def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:
     return replace(other, slices=slices, read=one.read or other.read, chance=chance)
 
 
-def _mixture(named: list[NamedCopy]) -> str | None:
+def _mixture(named: list[NamedCopy], extracted: Extracted, message: bytes | None) -> str | None:
+    """Return how several copies were put together.
+
+    Of averaged copies every slice has a share of each, and so has the product of two shares; where
+    slices were taken from one or the other the product is 0 in each.
+    """
     if len(named) < 2:
         return None
-    slices = [z for one in named for z in one.slices]
-    apart = len(set(slices)) == len(slices) and all(one.slices for one in named)
-    return "slices" if apart else "averaged"
+    numbers = [one.copy for one in named]
+    shares = [
+        np.array([CopyWords(tag, numbers).shares(layer) for layer in sums])
+        for sums in extracted.evidence
+        for tag in _announced(extracted, sums, message)
+    ]
+    best = max(shares, key=lambda one: float(one.sum()))
+    products = best.T @ best * len(best)
+    sums = np.maximum(best.sum(axis=0), 1e-12)
+    alike = (products / np.outer(sums, sums))[np.triu_indices(len(named), 1)]
+    return "averaged" if alike.max() > _AVERAGED else "slices"

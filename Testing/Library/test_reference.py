@@ -150,6 +150,16 @@ def test_the_scan_s_own_numbers_tell_which_blocks_were_marked(ct_phantom: Volume
     assert tag.message_id == message_id(b"A")
 
 
+def test_a_slide_with_a_slice_of_a_real_scan_gives_its_tag(ct_head_ge: Volume) -> None:
+    embedded = embed_message(ct_head_ge, MESSAGE, key=KEY, copy=23)
+    slide = picture(embedded.voxels[11], 7, 0.8, 0, 0)
+    reading = read_scan(Volume(slide), key=KEY, reference=ct_head_ge)
+    assert reading.extracted.tag is not None
+    assert reading.extracted.tag.copy == 23
+    assert reading.extracted.undone is not None
+    assert reading.extracted.undone.slices == ((11,),)
+
+
 @given(
     turns=st.integers(0, 3),
     mirrored=st.booleans(),
