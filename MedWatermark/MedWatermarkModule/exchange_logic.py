@@ -8,6 +8,7 @@ from pathlib import Path
 
 import SimpleITK as sitk
 import sitkUtils
+from pydicom.datadict import keyword_for_tag
 from slicer.i18n import tr as _
 
 from MedWatermarkModule.child import CommandError
@@ -62,10 +63,12 @@ class Preview:
     """
     What would leave with a scan.
 
-    report - What became of each attribute, never with a value.
+    attributes - What became of each, never with a value: pairs of its name and the outcome.
+    profile - By which rules it was de-identified, in words.
     """
 
-    report: str
+    attributes: list[tuple[str, str]]
+    profile: str
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,11 @@ class ExchangeLogic:
         """
         checkInput(volume)
         with workFolder() as folder:
-            scan, clean, report = (
-                Path(folder.name) / name for name in ("scan.nrrd", "clean.nrrd", "report.txt")
-            )
+            scan, clean = (Path(folder.name) / name for name in ("scan.nrrd", "clean.nrrd"))
             writeNode(volume, scan)
-            arguments = ["deidentify", scan, clean, "--report", report]
+            arguments = ["deidentify", scan, clean]
             arguments += ["--pixels-checked"] if pixelsChecked else []
-            return Task(
-                folder, arguments, lambda facts: Preview(report.read_text(encoding="utf-8"))
-            )
+            return Task(folder, arguments, _previewed)
 
     def share(
         self,
@@ -241,6 +240,19 @@ def _isKeyFile(path: Path) -> bool:
 
 def _asItIs(facts: dict) -> dict:
     return facts
+
+
+def _previewed(facts: dict) -> Preview:
+    profile = "; ".join(each["meaning"] for each in facts["profile"])
+    attributes = [(_words(each["name"]), each["outcome"]) for each in facts["attributes"]]
+    return Preview(attributes, profile)
+
+
+def _words(name: str) -> str:
+    """The DICOM keyword of an attribute that ITK names by its tag, such as ``0010|0010``."""
+    if re.fullmatch(r"[0-9a-f]{4}\|[0-9a-f]{4}", name):
+        return keyword_for_tag(int(name.replace("|", ""), 16)) or name
+    return name
 
 
 def _newFolder(parent: str, purpose: str) -> Path:

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 import qt
 
+# Pixels. Of a longer table one scrolls.
+GREATEST_HEIGHT = 240
+FRAME = 4
+
 
 @dataclass(frozen=True)
 class Row:
@@ -40,4 +44,9 @@ def show(table, rows: list[Row], lacking: str) -> None:
             button.enabled = not lacking
             button.connect("clicked()", row.take)
             table.setCellWidget(number, len(row.texts), button)
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
     table.resizeRowsToContents()
+    height = header.property("height") + sum(table.rowHeight(number) for number in range(len(rows)))
+    table.minimumHeight = table.maximumHeight = min(height + FRAME, GREATEST_HEIGHT)

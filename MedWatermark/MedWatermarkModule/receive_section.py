@@ -3,6 +3,7 @@
 from slicer.i18n import tr as _
 
 from MedWatermarkModule import exchange_table, missing, views
+from MedWatermarkModule.addresses import shortened
 from MedWatermarkModule.exchange_table import Row
 
 ETHER = 10**18
@@ -81,7 +82,9 @@ class ReceiveSection:
         against = _("Do not accept: {reasons}.").format(reasons="; ".join(offer["objections"]))
         return Row(
             (
-                _("{price} ether from {owner}").format(price=price, owner=terms["owner"]),
+                shortened(
+                    _("{price} ether from {owner}").format(price=price, owner=terms["owner"])
+                ),
                 _state(offer),
             ),
             against if offer["objections"] else _("Nothing speaks against it."),
@@ -93,7 +96,7 @@ class ReceiveSection:
     def _grantRow(self, grant: dict) -> Row:
         against = _("Do not use it: {reasons}.").format(reasons="; ".join(grant["objections"]))
         return Row(
-            (_("Free, record {record}").format(record=grant["record"]), _("granted")),
+            (shortened(_("Free, record {record}").format(record=grant["record"])), _("granted")),
             against if grant["objections"] else _("Nothing speaks against it."),
             _("Receive") if grant["next"] else "",
             _("Downloads and checks it, and loads the scan. Nothing is sent."),

@@ -85,7 +85,7 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         marked = choices.receivedVolume
         self.assertIsNot(marked, scan)
         self.assertFalse(panel.ui.markedQRLabel.pixmap.isNull())
-        self.assertIn(self.signer, panel.ui.qualityLabel.text)
+        self.assertEqual(panel.ui.qualityLabel.toolTip, self.signer)
         for button, shown in (
             (panel.ui.showOriginalButton, scan.GetName()),
             (panel.ui.showDifferenceButton, f"{marked.GetName()} minus original"),

@@ -99,7 +99,15 @@ class ShareSection:
 
     def _onPreviewed(self, subject, preview, warnings: list[str]) -> None:
         self._previewed = subject
-        self.ui.previewTextEdit.setPlainText("\n\n".join([*warnings, preview.report]))
+        lines = [
+            *warnings,
+            _(
+                "Voxels and geometry leave, and the diagnosis that was signed. De-identified by: "
+                "{profile}."
+            ).format(profile=preview.profile),
+            *(f"{name}: {outcome}" for name, outcome in preview.attributes),
+        ]
+        self.ui.previewTextEdit.setPlainText("\n".join(lines))
         self.ui.previewTextEdit.show()
 
     def onShare(self, checked=False) -> None:
@@ -150,13 +158,15 @@ class ShareSection:
             "settle": (_("Collect"), _("Has the ledger pay price and bond to your account.")),
             "cancel": (_("Cancel"), _("Takes the offer back on the ledger, and the bond.")),
         }
-        step, tell = steps.get(facts["next"], ("", ""))
+        # An offer that nobody accepted yet can be taken back at any time.
+        command = facts["next"] or ("cancel" if facts["state"] == "offered" else "")
+        step, tell = steps.get(command, ("", ""))
         return Row(
             (os.path.basename(facts["folder"]), _state(facts)),
             facts["sentence"],
             step,
             tell,
-            lambda: self._take(facts["next"], facts["folder"]),
+            lambda: self._take(command, facts["folder"]),
         )
 
     def _take(self, command: str, folder: str) -> None:

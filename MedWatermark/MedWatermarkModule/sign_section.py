@@ -4,7 +4,8 @@ import os
 
 from slicer.i18n import tr as _
 
-from MedWatermarkModule import missing, views
+from MedWatermarkModule import missing, patient, views
+from MedWatermarkModule.addresses import shortened
 from MedWatermarkModule.pictures import pixmapOfPNG
 
 # No voxel changes by more than this many times the RMSE; the library's patterns say so.
@@ -110,7 +111,8 @@ class SignSection:
             ]
         )
         self.ui.embedLabel.show()
-        self.ui.qualityLabel.text = self._qualityInWords(marked.facts)
+        self.ui.qualityLabel.text = self._qualityInWords(marked)
+        self.ui.qualityLabel.toolTip = marked.facts["claim"]["signer"]
         self.ui.markedQRLabel.setPixmap(pixmapOfPNG(marked.picture))
         self.ui.markedWidget.show()
         if self._comparison:
@@ -127,14 +129,16 @@ class SignSection:
             parameters.recordFile = parameters.restorationFile
             parameters.outputVolume = None
 
-    def _qualityInWords(self, facts: dict) -> str:
+    def _qualityInWords(self, marked) -> str:
+        facts, signer = marked.facts, marked.facts["claim"]["signer"]
+        unit = " HU" if patient.modality(marked.node) == "CT" else ""
         alone = sum(one["message"] for one in facts["slices"])
         return "\n".join(
             [
-                _("Signed by {signer}").format(signer=facts["claim"]["signer"]),
-                _("Change: {rmse:.2f} on average where marked, at most {most:g}").format(
-                    rmse=facts["rmse"], most=facts["greatest_change"]
-                ),
+                _("Signed by {signer}").format(signer=shortened(signer)),
+                _(
+                    "Change: {rmse:.2f}{unit} on average where marked, at most {most:g}{unit}"
+                ).format(rmse=facts["rmse"], most=facts["greatest_change"], unit=unit),
                 _("PSNR: {psnr:.1f} dB of a range of {span:g}").format(
                     psnr=facts["psnr"], span=facts["data_range"]
                 ),

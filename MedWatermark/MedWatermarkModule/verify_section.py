@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from slicer.i18n import tr as _
 
 from MedWatermarkModule import missing, views
+from MedWatermarkModule.addresses import shortened
 from MedWatermarkModule.pictures import pixmapOfPNG
 
 ICONS = {"passed": "CheckPassed", "failed": "CheckFailed", "not checked": "CheckOpen"}
@@ -87,14 +88,19 @@ class VerifySection:
     def _onVerified(self, verification, warnings: list[str]) -> None:
         self._verification = verification
         facts = verification.facts
-        self.ui.headlineLabel.text = facts["headline"]
+        title, _dot, reasons = facts["headline"].partition(". ")
+        self.ui.headlineLabel.text = title if title.endswith(".") else f"{title}."
+        # Of what failed, the checks say why.
+        hasFailed = any(check["outcome"] == "failed" for check in facts["checks"])
+        self.ui.reasonsLabel.text = reasons
+        self.ui.reasonsLabel.setVisible(bool(reasons) and not hasFailed)
         for number, check in enumerate(facts["checks"], start=1):
             icon = self.panel.icon(ICONS[check["outcome"]])
             getattr(self.ui, f"checkIcon{number}").setPixmap(icon.pixmap(16, 16))
             getattr(self.ui, f"checkIcon{number}").toolTip = check["outcome"]
-            getattr(self.ui, f"checkLabel{number}").text = _("{name}: {sentence}").format(
-                name=check["name"], sentence=check["sentence"]
-            )
+            label = getattr(self.ui, f"checkLabel{number}")
+            sentence = _("{name}: {sentence}").format(**check)
+            label.text, label.toolTip = shortened(sentence), sentence
         self._showClaim(facts["claim"])
         remarks = [
             verification.remark,

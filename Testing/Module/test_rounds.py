@@ -1,0 +1,115 @@
+"""What is left after a long day: nodes, observers, secrets in a saved scene."""
+
+import sys
+import zipfile
+
+import pytest
+from clinic import DIAGNOSIS, PASSWORD
+
+ROUNDS = 10
+
+
+@pytest.fixture
+def observers(host, monkeypatch):
+    """``observers()``: how many observers panels have added since, less those taken away."""
+    from slicer.util import VTKObservationMixin
+
+    changes = []
+    add, remove = VTKObservationMixin.addObserver, VTKObservationMixin.removeObserver
+
+    def count_added(self, thing, event, method, *rest, **options):
+        changes.append(not self.hasObserver(thing, event, method))
+        return add(self, thing, event, method, *rest, **options)
+
+    def count_removed(self, thing, event, method):
+        changes.append(-int(self.hasObserver(thing, event, method)))
+        return remove(self, thing, event, method)
+
+    remove_all = VTKObservationMixin.removeObservers
+
+    def count_all_removed(self, *methods):
+        changes.append(-len(self.Observations))
+        return remove_all(self, *methods)
+
+    monkeypatch.setattr(VTKObservationMixin, "removeObservers", count_all_removed)
+    monkeypatch.setattr(VTKObservationMixin, "addObserver", count_added)
+    monkeypatch.setattr(VTKObservationMixin, "removeObserver", count_removed)
+    return lambda: sum(changes)
+
+
+def nodes():
+    import slicer
+
+    scene = slicer.mrmlScene
+    return sorted(scene.GetNthNode(n).GetClassName() for n in range(scene.GetNumberOfNodes()))
+
+
+def test_closing_reloading_and_entering_leave_no_node_and_no_observer(
+    module, panel, phantom, observers, slot_errors, caplog, monkeypatch
+):
+    import slicer
+
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "MedWatermarkLib":
+            monkeypatch.setitem(sys.modules, name, sys.modules[name])
+    representation = module.widgetRepresentation()
+    found = []
+    for _ in range(ROUNDS):
+        phantom.ct()
+        representation.exit()
+        representation.enter()
+        representation.self().onReload()
+        phantom.mr()
+        slicer.mrmlScene.Clear()
+        found.append((nodes(), observers()))
+    assert found[0] == found[-1]
+    assert found == [found[0]] * ROUNDS
+    assert slot_errors == []
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_a_saved_scene_holds_no_secret(
+    panel, phantom, key_file, record, answer, click, finish, tmp_path
+):
+    import slicer
+
+    from MedWatermarkLib.account import load_account
+
+    choices = panel.parameters
+    choices.inputVolume = phantom.ct()
+    choices.keyFile = str(key_file)
+    choices.restorationFile = str(record)
+    choices.diagnosis = DIAGNOSIS
+
+    def give_password(dialog):
+        dialog.setTextValue(PASSWORD)
+        dialog.accept()
+
+    answer(give_password)
+    click(panel.ui.embedButton)
+    finish()
+    panel.ui.showDifferenceButton.checked = True
+    click(panel.ui.verifyButton)
+    finish()
+    assert panel.ui.checkIcon5.toolTip == "passed"
+
+    bundle = tmp_path / "scene.mrb"
+    assert slicer.mrmlScene.WriteToMRB(str(bundle))
+    with zipfile.ZipFile(bundle) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    scene = next(content for name, content in members.items() if name.endswith(".mrml"))
+    assert b"MedWatermark.Claim" in scene
+    assert str(key_file).encode() in scene
+    secrets = {
+        "password": PASSWORD.encode(),
+        "key": bytes(load_account(key_file, PASSWORD).key),
+        "key as hex": load_account(key_file, PASSWORD).key.hex().encode(),
+        "key file": b'"ciphertext"',
+        "record": record.read_bytes()[:64],
+        "age identity": b"AGE-SECRET-KEY",
+    }
+    for name, content in members.items():
+        for secret, value in secrets.items():
+            assert value not in content, f"{secret} in {name}"
+            assert value.hex().encode() not in content, f"{secret} in {name}"
+    assert not [name for name in members if "minus original" in name]
