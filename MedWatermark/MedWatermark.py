@@ -1,25 +1,13 @@
-import importlib.util
-import sys
-from pathlib import Path
-
 import slicer
+from MedWatermarkModule import sample_data
+
+# Slicer finds these here by their names.
+from MedWatermarkModule.logic import MedWatermarkLogic
+from MedWatermarkModule.panel import MedWatermarkWidget
+from MedWatermarkModule.self_test import MedWatermarkTest
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule
-
-# Slicer puts the folder of a module on the path; the library lies beside the module where it is
-# installed, and one folder up in a checkout.
-HERE = Path(__file__).resolve().parent
-for package, place in (("MedWatermarkModule", HERE), ("MedWatermarkLib", HERE.parent)):
-    if importlib.util.find_spec(package) is None:
-        sys.path.append(str(place))
-
-from MedWatermarkModule import sample_data  # noqa: E402
-
-# Slicer finds these here by their names.
-from MedWatermarkModule.logic import MedWatermarkLogic  # noqa: E402
-from MedWatermarkModule.panel import MedWatermarkWidget  # noqa: E402
-from MedWatermarkModule.self_test import MedWatermarkTest  # noqa: E402
 
 __all__ = ["MedWatermark", "MedWatermarkLogic", "MedWatermarkTest", "MedWatermarkWidget"]
 

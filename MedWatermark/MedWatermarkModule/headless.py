@@ -11,18 +11,21 @@ from MedWatermarkModule import child, dependencies
 FAILED = 1  # as the command line has it
 
 
-def run(*command: str) -> None:
+def run(*command: str, jsonLines: bool = True) -> None:
     """
     Run a command of the library with what followed ``--``, and end Slicer with its exit code.
 
     The command runs in a process of Slicer's Python, whose standard input and output are those of
     Slicer: Slicer's own interpreter has none that a password could come through.
+
+    :param command: its first words.
+    :param jsonLines: whether it tells progress and result as JSON lines.
     """
     code = FAILED
     try:
         dependencies.require()
         words = [*command, *sys.argv[1:]]
-        options = [] if "--json" in words else ["--json"]
+        options = ["--json"] if jsonLines and "--json" not in words else []
         code = subprocess.run(
             [child.python(), "-m", "MedWatermarkLib", *words, *options],
             env=child.environment(),

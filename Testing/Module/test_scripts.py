@@ -118,6 +118,21 @@ def test_a_folder_of_scans_is_marked_in_one_run(scan, key_file, tmp_path):
     assert json.loads(line)["outcome"] == "marked"
 
 
+def test_any_command_can_be_run_with_slicers_python(tmp_path):
+    words = ("keygen", "doctor.json", "--password-stdin")
+    done = start_slicer("command.py", *words, folder=tmp_path, input=PASSWORD + "\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Address" in done.stdout
+    assert (tmp_path / "doctor.json").is_file()
+
+
+def test_a_script_of_a_checkout_finds_the_library_beside_the_module(host):
+    # Without what an editable installation puts on the path, and without a module that is loaded.
+    done = start_slicer("command.py", "--version", bare=Path(np.__file__).parents[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("medwatermark ")
+
+
 def test_without_the_packages_a_script_says_so_and_slicer_ends(host, tmp_path):
     fresh_slicer.link_packages(tmp_path)
     done = start_slicer("verify.py", "marked", bare=tmp_path)
