@@ -24,6 +24,7 @@ One noun, one file; each imports only what stands before it here, and nothing im
   is an owner who sends one wrong chunk, for the demonstration and the tests;
 - ``verify``: every check on a scan that was received;
 - many scans: ``worklist``, ``results``, ``run_folder``, ``batch*``, ``workers``;
+- a hospital's archive: ``pacs``, ``dicomweb``, ``dimse``;
 - the command line: ``cli`` and what it shows.
 """
 

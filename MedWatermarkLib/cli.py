@@ -19,6 +19,7 @@ from MedWatermarkLib import (
     exchange_cli,
     ledger_cli,
     owner_cli,
+    pacs_cli,
     recipient_cli,
 )
 from MedWatermarkLib.output import OutputError, check_new
@@ -38,6 +39,7 @@ app = typer.Typer(
 
 app.add_typer(ledger_cli.app, name="ledger")
 app.add_typer(batch_cli.app, name="batch")
+app.add_typer(pacs_cli.app, name="pacs")
 for side in (owner_cli, recipient_cli, exchange_cli):
     app.add_typer(side.app)
 
