@@ -1,7 +1,7 @@
 """A table of exchanges: where each stands, and a button for the one step that is next."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import qt
 
@@ -26,27 +26,37 @@ class Row:
     tip: str
     step: str
     tell: str
-    take: Callable
+    take: Callable = field(compare=False)
 
 
-def show(table, rows: list[Row], lacking: str) -> None:
-    """Fill a table; ``lacking`` says why no step can be taken now, or is ""."""
-    table.setRowCount(0)
-    for number, row in enumerate(rows):
-        table.insertRow(number)
-        for column, text in enumerate(row.texts):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(row.tip)
-            table.setItem(number, column, item)
-        if row.step:
-            button = qt.QPushButton(row.step)
-            button.toolTip = lacking or row.tell
-            button.enabled = not lacking
-            button.connect("clicked()", row.take)
-            table.setCellWidget(number, len(row.texts), button)
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-    header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-    table.resizeRowsToContents()
-    height = header.property("height") + sum(table.rowHeight(number) for number in range(len(rows)))
-    table.minimumHeight = table.maximumHeight = min(height + FRAME, GREATEST_HEIGHT)
+class ExchangeTable:
+    def __init__(self, widget) -> None:
+        self._widget = widget
+        self._shown = None
+
+    def show(self, rows: list[Row], lacking: str) -> None:
+        """Fill the table; ``lacking`` says why no step can be taken now, or is ""."""
+        if (rows, lacking) == self._shown:
+            return
+        self._shown = rows, lacking
+        table = self._widget
+        table.setRowCount(0)
+        for number, row in enumerate(rows):
+            table.insertRow(number)
+            for column, text in enumerate(row.texts):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(row.tip)
+                table.setItem(number, column, item)
+            if row.step:
+                button = qt.QPushButton(row.step)
+                button.toolTip = lacking or row.tell
+                button.enabled = not lacking
+                button.connect("clicked()", row.take)
+                table.setCellWidget(number, len(row.texts), button)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.resizeRowsToContents()
+        height = header.property("height") + sum(map(table.rowHeight, range(len(rows))))
+        table.minimumHeight = table.maximumHeight = min(height + FRAME, GREATEST_HEIGHT)
+        table.setVisible(bool(rows))

@@ -42,6 +42,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._task = None
         self._done = None
         self._failure = ""
+        self._hasDependencies = False
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -152,7 +153,9 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         :param failure: what to say above the reason if it fails.
         """
         with slicer.util.tryWithErrorDisplay(failure):
-            self.logic.installDependencies()
+            if not self._hasDependencies:
+                self.logic.installDependencies()
+                self._hasDependencies = True
             self._task = start()
             self._done, self._failure = done, failure
             self._showProgress()

@@ -2,9 +2,9 @@
 
 from slicer.i18n import tr as _
 
-from MedWatermarkModule import exchange_table, missing, views
+from MedWatermarkModule import missing, views
 from MedWatermarkModule.addresses import shortened
-from MedWatermarkModule.exchange_table import Row
+from MedWatermarkModule.exchange_table import ExchangeTable, Row
 
 ETHER = 10**18
 
@@ -15,6 +15,7 @@ class ReceiveSection:
         self.ui = panel.ui
         self._offers = []
         self._grants = []
+        self._table = ExchangeTable(self.ui.offersTable)
         self.ui.offersButton.connect("clicked(bool)", self.onLook)
         self.clear()
 
@@ -22,7 +23,7 @@ class ReceiveSection:
         """Forget what was looked at: the scene has gone."""
         self._offers = []
         self._grants = []
-        self.ui.offersTable.hide()
+        self._showTable()
         self.ui.receivedLabel.hide()
 
     def update(self) -> None:
@@ -50,8 +51,7 @@ class ReceiveSection:
     def _showTable(self) -> None:
         rows = [self._offerRow(each) for each in self._offers]
         rows += [self._grantRow(each) for each in self._grants]
-        exchange_table.show(self.ui.offersTable, rows, self.panel.busy())
-        self.ui.offersTable.setVisible(bool(rows))
+        self._table.show(rows, self.panel.busy())
 
     def _offerRow(self, offer: dict) -> Row:
         terms, sale = offer["terms"], offer["sale"]
@@ -62,7 +62,7 @@ class ReceiveSection:
                 _("Downloads and checks it, then pays {price} ether into escrow.").format(
                     price=price
                 ),
-                lambda: self._accept(offer, price),
+                lambda: self._accept(sale, price),
             ),
             "receive": (
                 _("Receive"),
@@ -103,25 +103,29 @@ class ReceiveSection:
             lambda: self._receive(record=grant["record"]),
         )
 
-    def _accept(self, offer: dict, price: str) -> None:
+    def _accept(self, sale: str, price: str) -> None:
         self.panel.section("Connection").withConnection(
             ("account", "identity"),
-            lambda connection: self.panel.logic.exchange.accept(offer["sale"], price, connection),
-            lambda facts, warnings: self._onStep(offer, facts),
+            lambda connection: self.panel.logic.exchange.accept(sale, price, connection),
+            lambda facts, warnings: self._onStep(sale, facts),
             _("The offer was not accepted."),
         )
 
     def _refund(self, sale: str) -> None:
-        offer = next(each for each in self._offers if each["sale"] == sale)
         self.panel.section("Connection").withConnection(
             ("account",),
             lambda connection: self.panel.logic.exchange.refund(sale, connection),
-            lambda facts, warnings: self._onStep(offer, facts),
+            lambda facts, warnings: self._onStep(sale, facts),
             _("The payment was not taken back."),
         )
 
-    def _onStep(self, offer: dict, facts: dict) -> None:
-        offer.update(state=facts["state"], next=facts["next"], objections=[])
+    def _change(self, sale: str | None, state: str, step: str) -> None:
+        for offer in self._offers:
+            if offer["sale"] == sale:
+                offer.update(state=state, next=step, objections=[])
+
+    def _onStep(self, sale: str, facts: dict) -> None:
+        self._change(sale, facts["state"], facts["next"])
         self.ui.receivedLabel.text = facts["sentence"]
         self.ui.receivedLabel.show()
 
@@ -135,9 +139,7 @@ class ReceiveSection:
         )
 
     def _onReceived(self, received, warnings: list[str], sale: str | None) -> None:
-        for offer in self._offers:
-            if offer["sale"] == sale:
-                offer.update(state="settled", next="")
+        self._change(sale, "settled", "")
         self.ui.receivedLabel.text = " ".join(
             [
                 _("{name} is in the scene; verify it before you rely on it.").format(

@@ -4,8 +4,8 @@ import os
 
 from slicer.i18n import tr as _
 
-from MedWatermarkModule import exchange_table, missing
-from MedWatermarkModule.exchange_table import Row
+from MedWatermarkModule import missing
+from MedWatermarkModule.exchange_table import ExchangeTable, Row
 
 
 class ShareSection:
@@ -14,6 +14,7 @@ class ShareSection:
         self.ui = panel.ui
         self._exchanges = []
         self._previewed = None
+        self._table = ExchangeTable(self.ui.exchangesTable)
         self.ui.previewButton.connect("clicked(bool)", self.onPreview)
         self.ui.shareButton.connect("clicked(bool)", self.onShare)
         self.ui.refreshExchangesButton.connect("clicked(bool)", self.onRefresh)
@@ -144,10 +145,7 @@ class ShareSection:
         self._exchanges = [each for each in exchanges if each["side"] == "owner"]
 
     def _showTable(self) -> None:
-        exchange_table.show(
-            self.ui.exchangesTable, [self._row(each) for each in self._exchanges], self.panel.busy()
-        )
-        self.ui.exchangesTable.setVisible(bool(self._exchanges))
+        self._table.show([self._row(each) for each in self._exchanges], self.panel.busy())
 
     def _row(self, facts: dict) -> Row:
         steps = {
