@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from MedWatermarkLib.ledger_cli import LEDGER_VARIABLE, KeyFile, LedgerFile
 from MedWatermarkLib.password import read_mark_key, read_password
-from MedWatermarkLib.report import reporting
+from MedWatermarkLib.report import ExitCode, Report, reporting
 
 if TYPE_CHECKING:
     from MedWatermarkLib.batch_commands import Run
@@ -22,11 +23,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Input = Annotated[
-    Path,
+Source = Annotated[
+    str,
     typer.Argument(
         metavar="INPUT",
-        help="Folder of DICOM, each of whose series is taken; or a worklist, .csv or .jsonl.",
+        help="Folder of DICOM, each of whose series is taken; a worklist, .csv or .jsonl; or the "
+        "URL of an archive's DICOMweb services, whose series are fetched to RUN.fetched.",
     ),
 ]
 MarkedInput = Annotated[
@@ -82,10 +84,12 @@ Json = Annotated[bool, typer.Option("--json", help="Results and progress as JSON
 @app.command(
     epilog="Examples:\n\nmedwatermark batch embed worklist.csv run/ --key-file doctor.json\n\n"
     "medwatermark batch embed archive/ run/ --key-file doctor.json --diagnosis 'Screening CT.' "
-    "--deidentify --dry-run"
+    "--deidentify --dry-run\n\n"
+    "medwatermark batch embed https://pacs.example/dicom-web run/ --study-date 20261203 "
+    "--key-file doctor.json --diagnosis 'Screening CT.'"
 )
 def embed(
-    input: Input,
+    input: Source,
     folder: RunFolder,
     key_file: Annotated[Path, typer.Option(help="Key file of whoever signs, made by keygen.")],
     diagnosis: Annotated[
@@ -120,6 +124,11 @@ def embed(
             "MEDWATERMARK_PSEUDONYM_KEY, else one is made up for the run."
         ),
     ] = None,
+    study_date: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="Of an archive: YYYYMMDD, or two of them with a -."),
+    ] = None,
+    modality: Annotated[str | None, typer.Option(help="Of an archive: such as CT or MR.")] = None,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -148,8 +157,12 @@ def embed(
             secret = read_pseudonym_key(pseudonym_key_file)
             request = Request(key=secret, pixels_checked=pixels_checked)
         task = Embed(load_account(key_file, password), key, strength, request)
-        asked = _run(input, folder, workers, memory, scheduler, dry_run, again)
+        filters = {"StudyDate": study_date, "Modality": modality}
+        source, missing = _source(input, folder, filters, dry_run, report)
+        asked = _run(source, folder, workers, memory, scheduler, dry_run, again)
         run_batch(asked, task, report, diagnosis)
+        if missing:
+            raise typer.Exit(ExitCode.NOT_READ)
 
 
 @app.command(
@@ -261,6 +274,27 @@ def register(
         account = load_account(key_file, password)
         signer = load_account(signer_key_file, of_signer) if signer_key_file else account
         register_batch(folder, Ledger.connect(ledger, account=account), signer, report)
+
+
+def _source(
+    input: str, folder: Path, filters: Mapping[str, str | None], dry: bool, report: Report
+) -> tuple[Path, int]:
+    """Return where the scans lie, and how many of an archive's could not be fetched."""
+    asked = {name: value for name, value in filters.items() if value is not None}
+    if "://" not in input:
+        if asked:
+            raise typer.BadParameter("--study-date and --modality are of an archive, by its URL.")
+        return Path(input), 0
+    if dry:
+        raise typer.BadParameter(
+            "A dry run fetches nothing; medwatermark pacs query lists what an archive has."
+        )
+    from MedWatermarkLib.pacs_commands import packages_installed
+
+    with packages_installed():
+        from MedWatermarkLib.acquisition import acquire
+    acquired = acquire(input, folder.with_name(f"{folder.name}.fetched"), asked, report)
+    return acquired.folder, acquired.failed
 
 
 def _run(

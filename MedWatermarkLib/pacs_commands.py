@@ -59,7 +59,7 @@ def query_archive(
     ------
     PacsError
     """
-    with _installed():
+    with packages_installed():
         from MedWatermarkLib.dicomweb import DicomWeb
     found = DicomWeb(url, timeout).query(filters, limit)
     facts = {"command": "pacs query", "url": without_secrets(url), "limit": limit}
@@ -78,7 +78,7 @@ def fetch_series(url: str, series: str, output: Path, timeout: float, report: Re
     ------
     PacsError, OutputError
     """
-    with _installed():
+    with packages_installed():
         from MedWatermarkLib.dicomweb import DicomWeb
     check_new(output)
     images = DicomWeb(url, timeout).fetch(series, output, report.step("Fetching", 0.0, 1.0))
@@ -94,7 +94,7 @@ def store_scans(source: Path, url: str, timeout: float, report: Report) -> None:
     ------
     PacsError, ImageReadError
     """
-    with _installed():
+    with packages_installed():
         from MedWatermarkLib.dicomweb import DicomWeb
     archive = DicomWeb(url, timeout)
     files = _files(source, report)
@@ -109,7 +109,7 @@ def send_scans(source: Path, address: str, title: str, timeout: float, report: R
     ------
     PacsError, ImageReadError
     """
-    with _installed():
+    with packages_installed():
         from MedWatermarkLib.dimse import Node, send
     node = Node.parse(address)
     files = _files(source, report)
@@ -125,7 +125,7 @@ def take_series(inbox: Inbox, count: int | None, report: Report) -> None:
     ------
     PacsError, OutputError
     """
-    with _installed():
+    with packages_installed():
         from MedWatermarkLib.dimse import listening
     arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
     taken = 0
@@ -179,7 +179,8 @@ def _files(source: Path, report: Report) -> list[Path]:
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def packages_installed() -> Iterator[None]:
+    """Say what to install, where the packages that speak to archives are missing."""
     try:
         yield
     except ImportError:

@@ -79,8 +79,19 @@ class Marked:
 
 
 @pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The key file of a radiologist, under `PASSWORD`."""
+    path = tmp_path_factory.mktemp("keys") / "doctor.json"
+    create_key_file(path, PASSWORD, iterations=2)
+    return path
+
+
+@pytest.fixture(scope="session")
 def scan(
-    archive: orthanc.Orthanc, done: Callable[..., dict], tmp_path_factory: pytest.TempPathFactory
+    archive: orthanc.Orthanc,
+    done: Callable[..., dict],
+    key_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Marked:
     """A scan that was fetched from the archive by its date, and marked."""
     folder = tmp_path_factory.mktemp("scan")
@@ -89,8 +100,7 @@ def scan(
     found = done("pacs", "query", archive.web, "--study-date", "20261101-20261130")["series"]
     assert [one["uid"] for one in found] == [uid]
     done("pacs", "fetch", archive.web, found[0]["uid"], folder / "original")
-    create_key_file(folder / "doctor.json", PASSWORD, iterations=2)
-    signed = ("--diagnosis", "No acute bleeding.", "--key-file", folder / "doctor.json")
+    signed = ("--diagnosis", "No acute bleeding.", "--key-file", key_file)
     record = done("embed", folder / "original", folder / "marked", *signed)["record"]
     (series,) = list_series(folder / "marked")
     return Marked(folder / "original", uid, folder / "marked", series.uid, Path(record))

@@ -72,6 +72,28 @@ def test_a_marked_scan_is_sent_and_comes_back_by_c_store(archive, scan, done, tm
     assert [file.name for file in (tmp_path / "inbox").iterdir()] == ["received"]
 
 
+def test_a_run_marks_what_an_archive_has_and_fetches_each_series_once(
+    archive, done, failed, key_file, tmp_path
+):
+    day = "20251201"
+    uids = {write_scan(tmp_path / name, date=day) for name in ("one", "two")}
+    for name in ("one", "two"):
+        done("pacs", "store", tmp_path / name, archive.web)
+    signed = ("--key-file", key_file, "--diagnosis", "Screening CT.", "--workers", "0")
+    of_day = ("--study-date", day, "--modality", "CT", *signed)
+    run = done("batch", "embed", archive.web, tmp_path / "run", *of_day)
+    assert run["outcomes"] == {"marked": 2}
+    assert {one.name for one in (tmp_path / "run.fetched").iterdir()} == uids
+    fetched = {p: p.stat().st_mtime_ns for p in (tmp_path / "run.fetched").rglob("*")}
+    again = done("batch", "embed", archive.web, tmp_path / "run", *of_day)
+    assert again["worked_on"] == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run.fetched").rglob("*")} == fetched
+    none = ("--study-date", "19000101", *signed)
+    error = failed("batch", "embed", archive.web, tmp_path / "none", *none)
+    assert error["kind"] == "NotInPacsError"
+    assert not (tmp_path / "none").exists()
+
+
 def test_listing_tells_what_a_series_is_and_not_who(archive, scan, done):
     result = done("pacs", "query", archive.web, "--patient-id", "PID-4711", "--modality", "CT")
     (one,) = [one for one in result["series"] if one["uid"] == scan.uid]
