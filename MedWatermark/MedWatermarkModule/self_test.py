@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import slicer
@@ -33,6 +34,10 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         self.record = self.folder / "head.restoration"
+        # What is kept of the ledger's transactions goes with the folder.
+        state = patch.dict(os.environ, XDG_STATE_HOME=str(self.folder / "state"))
+        state.start()
+        self.addCleanup(state.stop)
         self.logic = MedWatermarkLogic()
         self.logic.installDependencies()
         self.keyFile = self.folder / "doctor.json"
