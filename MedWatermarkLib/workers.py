@@ -26,6 +26,9 @@ _CONFIG = {
     "distributed.comm.timeouts.connect": "60s",
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
+    # Its web server cannot be left out, and has no password: it has nothing to show.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
