@@ -26,6 +26,12 @@ _CONFIG = {
     "distributed.comm.timeouts.connect": "60s",
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
+    # Without what it sets for the allocator, by which each large array is asked of the system anew.
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1,
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
     # Its web server cannot be left out, and has no password: it has nothing to show.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,12 @@ def begun_as(first: Path, run: Path) -> Path:
     return run
 
 
+def core_seconds() -> float:
+    """Return what processes that were started here, and have ended, took of the cores."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def throughput(
     folder: Path, embed: list[str], scans: tuple[int, int], memory: float
 ) -> dict[str, Any]:
@@ -169,13 +176,15 @@ def throughput(
             begun_as(first, run)
         command = Command([*embed[:2], source, str(run), *embed[3:], *options], environment)
         count = scans[source == part]
-        load = os.getloadavg()[0]
+        load, before = os.getloadavg()[0], core_seconds()
         assert command.result()["outcomes"] == {"marked": count}
         seconds = [line["seconds"] for line in lines(run).values()]
         figures[name] = {
             "scans": count,
             "seconds": round(command.seconds, 1),
             "scans_per_minute": round(60 * count / command.seconds, 2),
+            # Of all processes, with their start: what other programs do changes it little.
+            "core_seconds_of_a_scan": round((core_seconds() - before) / count, 3),
             "median_seconds_of_a_scan": round(float(np.median(seconds)), 3),
             "peak_memory_mb": round(command.peak / 1e6),
             # More than this run's own say that other programs had a part of the computer.
