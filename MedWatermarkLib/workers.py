@@ -20,6 +20,7 @@ _AHEAD = 2
 # The share of the computer's memory that workers may have together.
 _MEMORY = 0.8
 _PATIENCE = 10
+_STARTS = 3
 # Workers that start here share few cores: they need patience, and what looks after them should not
 # take the work's time a hundred times a second.
 _CONFIG = {
@@ -153,19 +154,33 @@ def _client(engine: Engine) -> Iterator[Any]:
     memory = engine.memory or int(_MEMORY * distributed.system.MEMORY_LIMIT)
     with (
         dask.config.set(_CONFIG),
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=memory // workers,
-            # Keys of accounts pass through it, and every user of a machine can reach a port.
-            security=distributed.Security.temporary(),
-            protocol="tls://",
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        _started(distributed, workers, memory // workers) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def _started(distributed: Any, workers: int, memory: int) -> Any:
+    """Start workers here; one that is lost meanwhile takes the others with it, so do it again."""
+    for attempt in range(_STARTS):
+        try:
+            return distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=memory,
+                # Keys of accounts pass through it, and every user of a machine can reach a port.
+                security=distributed.Security.temporary(),
+                protocol="tls://",
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            if attempt == _STARTS - 1:
+                raise WorkersError(
+                    "Workers end as soon as they are started, perhaps for lack of memory: give "
+                    "them more of it, or go on in one process with --workers 0."
+                ) from error
+    raise AssertionError
 
 
 def _perform(job: Job) -> Line:

@@ -214,14 +214,14 @@ def killed(
     plan = ["run"] * runs + ["worker"] * workers
     chance.shuffle(plan)
     # So many scans are done at least when it is killed: kills are spread over the run.
-    thresholds = sorted(chance.randrange(scans - 2) for _ in plan)
+    thresholds = sorted(chance.randrange(scans * 4 // 5) for _ in plan)
     done_at = []
     command = Command(command_line)
     started = time.monotonic()
     for what, threshold in zip(plan, thresholds, strict=True):
         while done_in(run) < threshold:
             assert not command.wait(time.monotonic() + 0.1), "it ended before it was killed"
-        assert not command.wait(time.monotonic() + chance.uniform(0, 2 * pace)), "it ended early"
+        assert not command.wait(time.monotonic() + chance.uniform(0, pace)), "it ended early"
         if what == "worker":
             while not (found := command.workers):
                 assert not command.wait(time.monotonic() + 0.2)
