@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,14 @@ from MedWatermarkLib.residue import tone_of
 # Half the widths of the windows in which the original is looked at, in quartile ranges of its
 # tissue; and the whole range.
 _WINDOWS = (1.0, 5.0, np.inf)
-# Below this correlation of details a slice is not taken to be shown; above this one slices of the
-# same size lie where they did.
-_LEAST, _SURE = 0.1, 0.6
+# A slice is shown if its details correlate so many times better than by chance. Slices of the same
+# size lie where they did if the correlation is above a share, or so many times that with slices
+# that are not neighbours of the best.
+_SEEN, _SURE, _LEAD = 5.0, 0.6, 2.0
+# Share of the correlation that slices in order need of what each finds for itself.
+_ORDERED = 0.85
+# Details greater than so many times the usual one are edges.
+_EDGE = 4.0
 # How much better than the next a pose has to be not to have both refined, and how many are.
 _CLEAR, _CLOSE = 1.5, 3
 # Slices on which a volume is registered.
@@ -30,6 +35,8 @@ _REGISTERED = 3
 _NEIGHBOURS, _LEAST_SHARE, _BETTER, _PIXELS = 2, 0.15, 0.8, 40_000
 
 Array = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -42,70 +49,128 @@ def place(suspect: Array, original: Array) -> Placement:
     suspect : (k, h, w) array
     original : (z, y, x) array
     """
-    views = _views(original)
-    details = _Details(views)
-    here = Placement(np.eye(2), np.zeros(2), ())
+    views, region = _views(original)
+    details = _Details(views, region)
+    placement = Placement(np.eye(2), np.zeros(2), ())
+    found = _Matches.none(len(suspect))
     if suspect.shape[1:] == original.shape[1:]:
-        found, scores = details.matches(suspect, here)
-        if np.median(scores) > _SURE:
-            return _mixtures(suspect, original, _sourced(here, found, scores))
-        kept = float(np.median(scores)), _sourced(here, found, scores)
-    else:
-        kept = 0.0, replace(here, sources=((),) * len(suspect))
-    placement = _registered(suspect, original, views, details)
-    found, scores = details.matches(suspect, placement)
-    if np.median(scores) > kept[0]:
-        kept = float(np.median(scores)), _sourced(placement, found, scores)
-    return _mixtures(suspect, original, kept[1])
+        found = details.matches(suspect, placement)
+    if not found.sure:
+        other = _registered(suspect, original, views, details)
+        others = details.matches(suspect, other)
+        if others.usual > found.usual:
+            placement, found = other, others
+    return _mixtures(suspect, original, replace(placement, sources=found.sources))
 
 
-def _views(original: Array) -> list[Floats]:
-    """Return the original as display windows of several widths would show it."""
+def _views(original: Array) -> tuple[list[Floats], BoolArray]:
+    """Return the original as windows of several widths would show it, and where the patient is."""
     blocks = Blocks(np.ascontiguousarray(original), patterns(np.ones(PATTERNS))[:0])
     body = blocks.body().repeat(BLOCK, 1).repeat(BLOCK, 2)
     tissue = original[:, : body.shape[1], : body.shape[2]][body]
     values = np.where(np.isfinite(original), original, 0).astype(np.float32)
     if not tissue.size:
-        return [values]
+        return [values], np.ones(original.shape, bool)
     low, middle, high = np.percentile(tissue[:: max(1, tissue.size // 1_000_000)], (25, 50, 75))
     half = max(float(high - low), 1e-6)
     ends = [(middle - w * half, middle + w * half) for w in _WINDOWS]
-    return [np.clip(values, np.float32(a), np.float32(b)) for a, b in ends]
+    region = np.zeros(original.shape, bool)
+    region[:, : body.shape[1], : body.shape[2]] = body
+    region = ndimage.binary_dilation(region, np.ones((1, 3, 3), bool), iterations=BLOCK)
+    return [np.clip(values, np.float32(a), np.float32(b)) for a, b in ends], region
+
+
+@dataclass(frozen=True, eq=False)
+class _Matches:
+    """Which slice each of a suspect resembles most, the correlation, and that by chance."""
+
+    slices: IntArray
+    scores: FloatArray
+    chance: float
+    lead: float
+
+    @classmethod
+    def none(cls, depth: int) -> _Matches:
+        return cls(np.zeros(depth, np.int64), np.zeros(depth), 1.0, 1.0)
+
+    @property
+    def usual(self) -> float:
+        return float(np.median(self.scores))
+
+    @property
+    def sure(self) -> bool:
+        """Whether slices lie where they are thought: alike, or like no slice but their own."""
+        return self.usual > _SURE or (self.usual > _SEEN * self.chance and self.lead > _LEAD)
+
+    @property
+    def sources(self) -> tuple[tuple[tuple[int, float], ...], ...]:
+        seen = self.scores > _SEEN * self.chance
+        return tuple(
+            ((int(z), 1.0),) if one else () for z, one in zip(self.slices, seen, strict=True)
+        )
 
 
 class _Details:
     """What is finer than a few voxels in each slice of the original, in several views."""
 
-    def __init__(self, views: list[Floats]) -> None:
+    def __init__(self, views: list[Floats], region: BoolArray) -> None:
         self.shape = views[0].shape[1:]
-        self._rows = [np.stack([_details(image) for image in view]) for view in views]
+        self._regions = np.stack([_halved(one.astype(np.float32)) > 0 for one in region])
+        self._rows = [
+            np.stack([_details(image, one) for image, one in zip(view, self._regions, strict=True)])
+            for view in views
+        ]
 
-    def matches(
-        self, suspect: Array, placement: Placement
-    ) -> tuple[IntArray, npt.NDArray[np.float64]]:
-        """Return the slice that each of the suspect resembles most, and the correlation."""
-        there = placement.covered(suspect.shape[1:], self.shape)
-        mask = there[: there.shape[0] // 2 * 2 : 2, : there.shape[1] // 2 * 2 : 2].ravel()
-        norms = [np.sqrt(np.maximum((rows * rows) @ mask, 1e-9)) for rows in self._rows]
-        best = np.full(len(suspect), -1)
-        scores = np.zeros(len(suspect))
-        for k, layer in enumerate(suspect):
-            own = _details(placement.onto_original(_finite(layer), self.shape)) * mask
-            length = max(float(np.linalg.norm(own)), 1e-9)
+    def matches(self, suspect: Array, placement: Placement) -> _Matches:
+        """Compare the slices of a suspect with those of the original, where the patient is."""
+        there = _halved(placement.covered(suspect.shape[1:], self.shape).astype(np.float32)) == 1
+        regions = (self._regions & there).reshape(len(self._regions), -1).astype(np.float32)
+        size = float(np.median(regions.sum(axis=1)))
+        norms = [np.sqrt(np.maximum((rows * rows) @ there.ravel(), 1e-9)) for rows in self._rows]
+        anywhere = self._regions.any(axis=0) & there
+        found = np.zeros((len(suspect), len(regions)))
+        for scores, layer in zip(found, suspect, strict=True):
+            own = _details(placement.onto_original(_finite(layer), self.shape), anywhere)
+            length = np.sqrt(np.maximum(regions @ (own * own), 1e-9))
             for rows, norm in zip(self._rows, norms, strict=True):
-                found = np.abs(rows @ own) / (norm * length)
-                if found.max() > scores[k]:
-                    scores[k], best[k] = found.max(), found.argmax()
-        return best, scores
+                np.maximum(scores, np.abs(rows @ own) / (norm * length), out=scores)
+        best = _in_order(found)
+        apart = np.abs(np.arange(found.shape[1]) - best[:, None]) > _NEIGHBOURS
+        others = np.where(apart, found, 0).max(axis=1)
+        highest = found[np.arange(len(found)), best]
+        lead = float(np.median(highest / np.maximum(others, 1e-9))) if others.all() else 1.0
+        return _Matches(best, highest, float(1 / np.sqrt(max(size, 1.0))), lead)
 
 
-def _details(image: Floats) -> Floats:
-    height, width = (size // 2 * 2 for size in image.shape)
-    half = image[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
-    fine = half - ndimage.gaussian_filter(half, 2)
+def _in_order(scores: FloatArray) -> IntArray:
+    """Return the best slice for each of the suspect: all evenly in order, if that is as good."""
+    best = scores.argmax(axis=1)
+    count, depth = scores.shape
+    numbers = np.arange(count)
+    wanted = _ORDERED * float(scores.max(axis=1).sum())
+    for step in range(-depth // max(count - 1, 1), depth // max(count - 1, 1) + 1):
+        for start in range(depth):
+            ordered = start + step * numbers
+            if step and 0 <= ordered[-1] < depth:
+                total = float(scores[numbers, ordered].sum())
+                if total > wanted:
+                    best, wanted = ordered, total
+    return np.asarray(best)
+
+
+def _details(image: Floats, mask: BoolArray) -> Floats:
+    half = _halved(image)
+    fine = (half - ndimage.gaussian_filter(half, 2)) * mask
     # A few bright edges do not say where the rest is.
-    limit = 4 * float(np.median(np.abs(fine[fine != 0]))) if fine.any() else 0.0
+    seen = np.abs(fine[fine != 0])
+    limit = _EDGE * float(np.median(seen)) if seen.size else 0.0
     return np.asarray(np.clip(fine, -limit, limit).ravel(), np.float32)
+
+
+def _halved(image: Floats) -> Floats:
+    height, width = (size // 2 * 2 for size in image.shape)
+    quarters = image[:height, :width].reshape(height // 2, 2, width // 2, 2)
+    return np.asarray(quarters.mean(axis=(1, 3)))
 
 
 def _registered(
@@ -118,8 +183,8 @@ def _registered(
     first = suspect[some[len(some) // 2]][np.newaxis]
     found = []
     for pose in find_poses(_finite(first[0]), views):
-        _, scores = details.matches(first, Placement(pose.matrix, pose.offset, ()))
-        found.append((float(scores[0]), pose))
+        matches = details.matches(first, Placement(pose.matrix, pose.offset, ()))
+        found.append((matches.usual, pose))
     found.sort(key=lambda one: -one[0])
     pose = found[0][1]
     if len(found) > 1 and found[0][0] < _CLEAR * found[1][0]:
@@ -138,23 +203,13 @@ def _refined(layer: Array, original: Array, details: _Details, pose: Pose) -> Po
     """
     for _ in range(2):
         placement = Placement(pose.matrix, pose.offset, ())
-        found, _ = details.matches(layer[np.newaxis], placement)
-        if found[0] < 0:
-            return pose
-        z = int(found[0])
+        z = int(details.matches(layer[np.newaxis], placement).slices[0])
         placement = replace(placement, sources=(((z, 1.0),),))
         tone = tone_of(layer[np.newaxis], original, placement)
         host = tone(original[z].astype(np.float32))
         pose = register(_finite(layer), host, replace(pose, z=z))
-    _, scores = details.matches(layer[np.newaxis], Placement(pose.matrix, pose.offset, ()))
-    return replace(pose, score=float(scores[0]))
-
-
-def _sourced(placement: Placement, found: IntArray, scores: npt.NDArray[np.float64]) -> Placement:
-    sources = tuple(
-        ((int(z), 1.0),) if score > _LEAST else () for z, score in zip(found, scores, strict=True)
-    )
-    return replace(placement, sources=sources)
+    matches = details.matches(layer[np.newaxis], Placement(pose.matrix, pose.offset, ()))
+    return replace(pose, score=matches.usual)
 
 
 def _mixtures(suspect: Array, original: Array, placement: Placement) -> Placement:
