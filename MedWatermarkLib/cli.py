@@ -24,7 +24,7 @@ from MedWatermarkLib import (
 )
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
-from MedWatermarkLib.report import reporting
+from MedWatermarkLib.report import cancel, reporting
 
 app = typer.Typer(
     name="medwatermark",
@@ -591,7 +591,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # Not every console knows every character.
     # Whoever ends a child process, such as Slicer's panel, means Cancel.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, cancel)
     app(prog_name="medwatermark")
 
 

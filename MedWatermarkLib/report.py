@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,24 @@ class Report(ABC):
         """Leave the terminal as it was."""
 
 
+_cancelled = threading.Event()
+
+
+def cancel(signal_number: int, frame: object) -> None:
+    """Take a signal for Cancel, wherever the program is.
+
+    What is raised within a callback, of garbage collection or a compiler, Python ignores; so the
+    next step that is reported raises it again.
+    """
+    _cancelled.set()
+    raise KeyboardInterrupt
+
+
+def _go_on() -> None:
+    if _cancelled.is_set():
+        raise KeyboardInterrupt
+
+
 class TerminalReport(Report):
     """Results on standard output; progress, warnings and errors on standard error."""
 
@@ -92,11 +111,14 @@ class TerminalReport(Report):
         self._task = self._progress.add_task("", total=1.0)
 
     def step(self, name: str, start: float, end: float) -> Callable[[float], None]:  # noqa: D102
+        def tell(share: float) -> None:
+            _go_on()
+            self._progress.update(self._task, completed=start + share * (end - start))
+
         self._progress.start()
-        self._progress.update(self._task, description=name, completed=start)
-        return lambda share: self._progress.update(
-            self._task, completed=start + share * (end - start)
-        )
+        self._progress.update(self._task, description=name)
+        tell(0.0)
+        return tell
 
     def warn(self, message: str) -> None:  # noqa: D102
         self._line("Warning: ", "bold yellow", message)
@@ -122,6 +144,7 @@ class JsonReport(Report):
 
     def step(self, name: str, start: float, end: float) -> Callable[[float], None]:  # noqa: D102
         def tell(share: float) -> None:
+            _go_on()
             _say(event="progress", share=round(start + share * (end - start), 4), step=name)
 
         tell(0.0)
