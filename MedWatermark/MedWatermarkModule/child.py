@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Child:
                 env=environment(),
                 **_apart(),
             )
+        # Should nobody close it, it goes with this process at the latest.
+        weakref.finalize(self, _end, self._process)
         self._reader = self._lines.open("rb")
         try:
             self._process.stdin.write(secret.encode())
@@ -81,14 +84,7 @@ class Child:
 
     def cancel(self) -> None:
         """Ask it to end, and leave no file behind."""
-        if self._process.poll() is not None:
-            return
-        if os.name == "nt":
-            # PythonSlicer is a launcher: the tree below it has to go with it.
-            tree = ["taskkill", "/T", "/F", "/PID", str(self._process.pid)]
-            subprocess.run(tree, capture_output=True, check=False, **_apart())
-        else:
-            os.killpg(self._process.pid, signal.SIGTERM)
+        _end(self._process)
 
     def close(self) -> None:
         """Have it ended, by force if it must be."""
@@ -125,6 +121,18 @@ def environment() -> dict[str, str]:
         place = place.parent
     path = os.pathsep.join(filter(None, [str(place), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PYTHONPATH": path, "PYTHONUTF8": "1"}
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ask a process to end, with all that it started."""
+    if process.poll() is not None:
+        return
+    if os.name == "nt":
+        # PythonSlicer is a launcher: the tree below it has to go with it.
+        tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+        subprocess.run(tree, capture_output=True, check=False, **_apart())
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _apart() -> dict:
