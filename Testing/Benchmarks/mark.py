@@ -106,7 +106,7 @@ def attacks() -> None:
 
 
 def turns() -> None:
-    endure(TURNS, 4)
+    endure(TURNS, 8)
 
 
 def endure(attacks: dict[str, Callable[[np.ndarray], np.ndarray]], every: int) -> None:
