@@ -14,8 +14,9 @@ from MedWatermarkLib.dct import BLOCK
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
 
-# A matrix so near to whole numbers is of a picture that was turned by right angles or mirrored.
-_EXACT = 0.004
+# A matrix and a shift so near to whole numbers are of a picture that was turned by right angles or
+# mirrored.
+_EXACT, _EXACT_SHIFT = 0.004, 0.25
 # Degrees, and share, from which on they are told of.
 _ANGLE_TOLD, _SCALE_TOLD = 0.05, 0.001
 
@@ -40,11 +41,12 @@ class Geometry:
     @classmethod
     def nearest(cls, matrix: FloatArray, shift: FloatArray) -> Geometry:
         """Return a geometry, exact where nothing but mirrors and right angles explain it."""
-        whole = np.rint(matrix)
-        moved = shift - np.rint(shift)
-        if np.abs(matrix - whole).max() < _EXACT and np.abs(moved).max() < 0.5:
-            return cls(whole, np.rint(shift))
-        return cls(matrix, shift)
+        exact = cls(np.rint(matrix), np.rint(shift))
+        is_near = (
+            np.abs(matrix - exact.matrix).max() < _EXACT
+            and np.abs(shift - exact.shift).max() < _EXACT_SHIFT
+        )
+        return exact if is_near and exact.is_exact else cls(matrix, shift)
 
     @property
     def is_exact(self) -> bool:

@@ -114,6 +114,25 @@ def test_a_geometry_is_told_in_words(matrix: list[list[float]], text: str) -> No
     assert str(Geometry(np.array(matrix, float), np.zeros(2))) == text
 
 
+@pytest.mark.parametrize(
+    ("matrix", "shift", "is_exact"),
+    [
+        ([[1.001, 0], [0.001, -1]], [0.1, 510.9], True),
+        # Half of a voxel is no error of the search, and nor is another size.
+        ([[1, 0], [0, 1]], [0.4, 0], False),
+        ([[2, 0], [0, 2]], [0.1, 0], False),
+    ],
+)
+def test_a_geometry_is_exact_only_where_no_voxel_was_blended(
+    matrix: list[list[float]], shift: list[float], is_exact: bool
+) -> None:
+    found = Geometry.nearest(np.array(matrix, float), np.array(shift, float))
+    assert found.is_exact == is_exact
+    if not is_exact:
+        assert np.array_equal(found.matrix, matrix)
+        assert np.array_equal(found.shift, shift)
+
+
 def test_no_tamper_map_is_made_of_a_turned_scan_and_the_error_says_why(marked: np.ndarray) -> None:
     with pytest.raises(TamperError, match=r"turned counter-clockwise by 90\.0°"):
         map_from_mark(Volume(np.ascontiguousarray(np.rot90(marked, 1, (1, 2)))))
