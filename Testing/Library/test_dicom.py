@@ -597,7 +597,7 @@ def test_identifying_attributes_are_kept_but_never_printed(make_series):
         "PatientBirthDate": "19440229",
         "StudyID": "S77",
     }
-    assert "4711" not in repr(volume)
+    assert "PID-4711" not in repr(volume)
 
 
 def test_warnings_of_pydicom_that_quote_the_header_are_not_passed_on(make_series, caplog):
