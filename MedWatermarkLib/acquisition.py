@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,13 @@ class Acquired:
     failed: int
 
 
-def acquire(url: str, folder: Path, filters: Mapping[str, str], report: Report) -> Acquired:
+def acquire(
+    url: str,
+    folder: Path,
+    filters: Mapping[str, str],
+    report: Report,
+    wanted: Iterable[str] | None = None,
+) -> Acquired:
     """Fetch the series of an archive that are not there yet.
 
     A folder with the name of a series is whole, so that fetching goes on where it was stopped. A
@@ -46,6 +52,8 @@ def acquire(url: str, folder: Path, filters: Mapping[str, str], report: Report) 
     filters : mapping of str
         What the series must match, as for `DicomWeb.query`.
     report : Report
+    wanted : iterable of str, optional
+        Series Instance UIDs of those that are wanted; then the archive is not asked what it has.
 
     Raises
     ------
@@ -55,20 +63,23 @@ def acquire(url: str, folder: Path, filters: Mapping[str, str], report: Report) 
         If it cannot be asked, or the folder not be made.
     """
     archive = DicomWeb(url)
-    report.step("Asking the archive", 0.0, 0.0)
-    found = archive.query(filters, _MOST)
-    if not found:
+    if wanted is None:
+        report.step("Asking the archive", 0.0, 0.0)
+        uids = [series.uid for series in archive.query(filters, _MOST)]
+    else:
+        uids = sorted(wanted)
+    if not uids:
         raise NotInPacsError("The archive lists no series of that date and modality.")
     folder.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for number, series in enumerate(found, start=1):
-        place = folder / series.uid
+    for number, uid in enumerate(uids, start=1):
+        place = folder / uid
         if place.exists():
             continue
-        tell = report.step(f"Fetching series {number} of {len(found)}", 0.0, 0.0)
+        tell = report.step(f"Fetching series {number} of {len(uids)}", 0.0, 0.0)
         try:
-            archive.fetch(series.uid, place, tell)
+            archive.fetch(uid, place, tell)
         except (PacsError, OutputError) as error:
             failed += 1
-            report.warn(f"Series {series.uid} was not fetched: {error}")
+            report.warn(f"Series {uid} was not fetched: {error}")
     return Acquired(folder, failed)

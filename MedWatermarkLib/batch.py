@@ -142,6 +142,29 @@ def items_of_run(folder: Path) -> list[Item]:
     return items
 
 
+def marked_series(folder: Path) -> dict[str, Item]:
+    """Return what a run of ``embed`` made, by the Series Instance UID of the marked scan.
+
+    Wherever a series comes back from, an archive or another hospital, this tells its restoration
+    record, its tile leaves and its place in a batch.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of that run; its marked scans need not be there any more.
+
+    Raises
+    ------
+    RunFolderError
+        If it is that of another run, or marked no DICOM.
+    """
+    names = {line["name"]: line.get("marked_series") for line in read_results(folder / RESULTS)}
+    found = {uid: item for item in items_of_run(folder) if (uid := names[item.name])}
+    if not found:
+        raise RunFolderError(f"The run in {folder} marked no DICOM series.")
+    return found
+
+
 class _Pace:
     """How far a run is, and how long it will take."""
 

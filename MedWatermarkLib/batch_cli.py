@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from MedWatermarkLib.report import ExitCode, Report, reporting
 
 if TYPE_CHECKING:
     from MedWatermarkLib.batch_commands import Run
+    from MedWatermarkLib.worklist import Item
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,12 +34,26 @@ Source = Annotated[
     ),
 ]
 MarkedInput = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="INPUT",
-        help="Folder of a run of batch embed; a folder of DICOM; or a worklist, .csv or .jsonl.",
+        help="Folder of a run of batch embed; a folder of DICOM; a worklist, .csv or .jsonl; or "
+        "the URL of an archive's DICOMweb services, whose series are fetched to RUN.fetched.",
     ),
 ]
+MarkedBy = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Folder of the run of batch embed that marked them: of a folder or an archive its "
+        "series are taken alone, each with its record and leaves.",
+    ),
+]
+StudyDate = Annotated[
+    str | None,
+    typer.Option(metavar="DATE", help="Of an archive: YYYYMMDD, or two of them with a -."),
+]
+Modality = Annotated[str | None, typer.Option(help="Of an archive: such as CT or MR.")]
 RunFolder = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="New folder for the run, or that of one to go on with."),
@@ -124,11 +140,8 @@ def embed(
             "MEDWATERMARK_PSEUDONYM_KEY, else one is made up for the run."
         ),
     ] = None,
-    study_date: Annotated[
-        str | None,
-        typer.Option(metavar="DATE", help="Of an archive: YYYYMMDD, or two of them with a -."),
-    ] = None,
-    modality: Annotated[str | None, typer.Option(help="Of an archive: such as CT or MR.")] = None,
+    study_date: StudyDate = None,
+    modality: Modality = None,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -157,17 +170,17 @@ def embed(
             secret = read_pseudonym_key(pseudonym_key_file)
             request = Request(key=secret, pixels_checked=pixels_checked)
         task = Embed(load_account(key_file, password), key, strength, request)
-        filters = {"StudyDate": study_date, "Modality": modality}
-        source, missing = _source(input, folder, filters, dry_run, report)
-        asked = _run(source, folder, workers, memory, scheduler, dry_run, again)
+        found = _found(input, folder, study_date, modality, None, dry_run, report)
+        asked = _run(found, folder, workers, memory, scheduler, dry_run, again)
         run_batch(asked, task, report, diagnosis)
-        if missing:
+        if found.missing:
             raise typer.Exit(ExitCode.NOT_READ)
 
 
 @app.command(
     epilog="Examples:\n\nmedwatermark batch verify run/ verified/ --ledger ledger.toml --html\n\n"
-    "medwatermark batch verify received/ verified/"
+    "medwatermark batch verify received/ verified/\n\n"
+    "medwatermark batch verify https://pacs.example/dicom-web verified/ --marked-by run/"
 )
 def verify(
     input: MarkedInput,
@@ -184,6 +197,9 @@ def verify(
         bool, typer.Option("--html", help="Write a page for each scan, into RUN/pages.")
     ] = False,
     mark_key_file: MarkKeyFile = None,
+    marked_by: MarkedBy = None,
+    study_date: StudyDate = None,
+    modality: Modality = None,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -202,14 +218,23 @@ def verify(
         from MedWatermarkLib.batch_task import Verify
 
         task = Verify(key, None if ledger is None else ledger.absolute(), html)
-        run_batch(_run(input, folder, workers, memory, scheduler, dry_run, again), task, report)
+        found = _found(input, folder, study_date, modality, marked_by, dry_run, report)
+        run_batch(_run(found, folder, workers, memory, scheduler, dry_run, again), task, report)
+        if found.missing:
+            raise typer.Exit(ExitCode.NOT_READ)
 
 
-@app.command(epilog="Example: medwatermark batch restore run/ originals/")
+@app.command(
+    epilog="Examples:\n\nmedwatermark batch restore run/ originals/\n\n"
+    "medwatermark batch restore https://pacs.example/dicom-web originals/ --marked-by run/"
+)
 def restore(
     input: MarkedInput,
     folder: RunFolder,
     mark_key_file: MarkKeyFile = None,
+    marked_by: MarkedBy = None,
+    study_date: StudyDate = None,
+    modality: Modality = None,
     workers: Workers = None,
     memory: Memory = None,
     scheduler: Scheduler = None,
@@ -219,7 +244,8 @@ def restore(
 ) -> None:
     """Take the mark out of every scan, bit for bit.
 
-    The restoration records are those of the run, or named in the column `record` of a worklist.
+    The restoration records are those of the run, or of the run that `--marked-by` names, or named
+    in the column `record` of a worklist.
     """
     with reporting(json_lines) as report:
         key = read_mark_key(mark_key_file)
@@ -227,8 +253,11 @@ def restore(
         from MedWatermarkLib.batch_commands import run_batch
         from MedWatermarkLib.batch_task import Restore
 
-        asked = _run(input, folder, workers, memory, scheduler, dry_run, again)
+        found = _found(input, folder, study_date, modality, marked_by, dry_run, report)
+        asked = _run(found, folder, workers, memory, scheduler, dry_run, again)
         run_batch(asked, Restore(key), report)
+        if found.missing:
+            raise typer.Exit(ExitCode.NOT_READ)
 
 
 @app.command(
@@ -276,15 +305,38 @@ def register(
         register_batch(folder, Ledger.connect(ledger, account=account), signer, report)
 
 
-def _source(
-    input: str, folder: Path, filters: Mapping[str, str | None], dry: bool, report: Report
-) -> tuple[Path, int]:
-    """Return where the scans lie, and how many of an archive's could not be fetched."""
-    asked = {name: value for name, value in filters.items() if value is not None}
+@dataclass(frozen=True)
+class _Found:
+    """Where the scans lie, which of them are meant, and how many could not be fetched."""
+
+    source: Path
+    marked: Mapping[str, Item] | None
+    missing: int = 0
+
+
+def _found(
+    input: str,
+    folder: Path,
+    study_date: str | None,
+    modality: str | None,
+    marked_by: Path | None,
+    dry: bool,
+    report: Report,
+) -> _Found:
+    """Find where the scans lie; those of an archive are fetched."""
+    marked = None
+    if marked_by is not None:
+        from MedWatermarkLib.batch import marked_series
+
+        marked = marked_series(marked_by)
+    asked = {"StudyDate": study_date, "Modality": modality}
+    filters = {name: value for name, value in asked.items() if value is not None}
+    if filters and ("://" not in input or marked is not None):
+        raise typer.BadParameter(
+            "--study-date and --modality are of an archive, by its URL, and not with --marked-by."
+        )
     if "://" not in input:
-        if asked:
-            raise typer.BadParameter("--study-date and --modality are of an archive, by its URL.")
-        return Path(input), 0
+        return _Found(Path(input), marked)
     if dry:
         raise typer.BadParameter(
             "A dry run fetches nothing; medwatermark pacs query lists what an archive has."
@@ -293,12 +345,13 @@ def _source(
 
     with packages_installed():
         from MedWatermarkLib.acquisition import acquire
-    acquired = acquire(input, folder.with_name(f"{folder.name}.fetched"), asked, report)
-    return acquired.folder, acquired.failed
+    place = folder.with_name(f"{folder.name}.fetched")
+    acquired = acquire(input, place, filters, report, marked)
+    return _Found(acquired.folder, marked, acquired.failed)
 
 
 def _run(
-    source: Path,
+    found: _Found,
     folder: Path,
     workers: int | None,
     memory: float | None,
@@ -310,4 +363,5 @@ def _run(
     from MedWatermarkLib.workers import Engine
 
     bytes_ = None if memory is None else int(memory * 1e9)
-    return Run(source, folder, Engine(workers, bytes_, scheduler), dry, again)
+    engine = Engine(workers, bytes_, scheduler)
+    return Run(found.source, folder, engine, dry, again, found.marked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,8 @@ class Run:
         Whether only to tell what would be done.
     again : bool
         Whether scans that failed are to be tried again.
+    marked : mapping of Item or None
+        What a run of ``embed`` has marked, by Series Instance UID, if only that is to be taken.
     """
 
     source: Path
@@ -59,6 +61,7 @@ class Run:
     engine: Engine
     dry: bool = False
     again: bool = False
+    marked: Mapping[str, Item] | None = None
 
 
 def run_batch(asked: Run, task: Task, report: Report, diagnosis: str | None = None) -> None:
@@ -75,7 +78,7 @@ def run_batch(asked: Run, task: Task, report: Report, diagnosis: str | None = No
     if is_run_folder(asked.source):
         items = items_of_run(asked.source)
     else:
-        items = find_items(asked.source, diagnosis=diagnosis, needs=task.needs)
+        items = find_items(asked.source, diagnosis=diagnosis, needs=task.needs, marked=asked.marked)
     if asked.dry:
         plan = planned(asked.folder, task.command, task.settings)
         left = todo(items, plan, Results(asked.folder / RESULTS), again=asked.again)

@@ -24,6 +24,7 @@ from eth_account.signers.local import LocalAccount
 
 from MedWatermarkLib.deidentified import Request
 from MedWatermarkLib.dicom_series import Series
+from MedWatermarkLib.imageio import list_series
 from MedWatermarkLib.marking import Marking, mark_file, restore_file
 from MedWatermarkLib.report import Findings, sentence_of, warnings_told
 from MedWatermarkLib.results import FAILED, Line
@@ -169,12 +170,16 @@ class Embed(Task):
         mark_file(item.source, output, record, marking, report)
         leaves = TileLeaves.from_bytes((marking.leaves or output).read_bytes())
         report.facts["voxel_root"] = leaves.root.hex()
+        # By this it is known again when it comes back from an archive.
+        series = [] if output.is_file() else list_series(output)
+        report.facts["marked_series"] = series[0].uid if series else None
         return "marked"
 
     def figures(self, facts: Mapping[str, Any]) -> dict[str, Any]:  # noqa: D102
         names = "claim voxel_root keyed tag confidence rmse greatest_change psnr record_size"
         return {
             **{name: facts[name] for name in names.split()},
+            "marked_series": facts["marked_series"],
             "slices": len(facts["slices"]),
             "slices_with_claim": sum(bool(one["message"]) for one in facts["slices"]),
             "deidentified": "deidentified" in facts,

@@ -74,7 +74,11 @@ class Item:
 
 
 def find_items(
-    source: Path, *, diagnosis: str | None = None, needs: Iterable[str] = ()
+    source: Path,
+    *,
+    diagnosis: str | None = None,
+    needs: Iterable[str] = (),
+    marked: Mapping[str, Item] | None = None,
 ) -> list[Item]:
     """Find what is to be worked on.
 
@@ -90,6 +94,9 @@ def find_items(
         Of all scans that have none of their own.
     needs : iterable of str
         Names of the columns that each scan must have.
+    marked : mapping of Item, optional
+        What a run has marked, by Series Instance UID: of a folder nothing else is taken, and the
+        record, leaves and batch path of each are those that the run made.
 
     Raises
     ------
@@ -108,7 +115,12 @@ def find_items(
         lines: Iterable[tuple[int, Item | str]] = _parsed(source)
         where = "line "
     else:
-        lines = enumerate(map(Item, list_series(source)), start=1)
+        series = list_series(source)
+        if marked is None:
+            found = [Item(one) for one in series]
+        else:
+            found = [replace(marked[one.uid], source=one) for one in series if one.uid in marked]
+        lines = enumerate(found, start=1)
         where = "series "
     items: list[Item] = []
     wrong: list[tuple[int, str]] = []

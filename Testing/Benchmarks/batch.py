@@ -108,6 +108,11 @@ class Command:
             time.sleep(0.1)
         return self.process.poll() is not None
 
+    def said(self) -> str:
+        """Return the last it said."""
+        self.output.seek(0)
+        return self.output.read()[-2000:]
+
     def result(self) -> dict[str, Any]:
         """Wait for its result."""
         self.wait()
@@ -220,11 +225,11 @@ def killed(
     started = time.monotonic()
     for what, threshold in zip(plan, thresholds, strict=True):
         while done_in(run) < threshold:
-            assert not command.wait(time.monotonic() + 0.1), "it ended before it was killed"
-        assert not command.wait(time.monotonic() + chance.uniform(0, pace)), "it ended early"
+            assert not command.wait(time.monotonic() + 0.1), command.said()
+        assert not command.wait(time.monotonic() + chance.uniform(0, pace)), command.said()
         if what == "worker":
             while not (found := command.workers):
-                assert not command.wait(time.monotonic() + 0.2)
+                assert not command.wait(time.monotonic() + 0.2), command.said()
             with suppress(psutil.Error):
                 chance.choice(found).kill()
         else:

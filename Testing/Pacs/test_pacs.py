@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -92,6 +93,30 @@ def test_a_run_marks_what_an_archive_has_and_fetches_each_series_once(
     error = failed("batch", "embed", archive.web, tmp_path / "none", *none)
     assert error["kind"] == "NotInPacsError"
     assert not (tmp_path / "none").exists()
+
+
+def test_what_a_run_marked_comes_back_from_the_archive_and_is_verified_and_restored(
+    archive, done, failed, key_file, tmp_path
+):
+    day = "20251202"
+    uids = [write_scan(tmp_path / "scans" / name, date=day) for name in ("one", "two")]
+    signed = ("--key-file", key_file, "--diagnosis", "Screening CT.", "--workers", "0")
+    run, back = tmp_path / "run", tmp_path / "back"
+    done("batch", "embed", tmp_path / "scans", run, *signed)
+    done("pacs", "store", tmp_path / "scans", archive.web)
+    done("pacs", "store", run / "marked", archive.web)
+    marked = {one.name: one for one in (run / "marked").iterdir()}
+    shutil.rmtree(run / "marked")
+    of_run = ("--marked-by", run, "--workers", "0")
+    verified = done("batch", "verify", archive.web, tmp_path / "verified", *of_run)
+    assert verified["outcomes"] == {"passed": 2}
+    restored = done("batch", "restore", archive.web, back, *of_run)
+    assert restored["outcomes"] == {"restored": 2}
+    originals = {read_volume(tmp_path / "scans", uid).voxels.tobytes() for uid in uids}
+    assert {read_volume(one).voxels.tobytes() for one in (back / "restored").iterdir()} == originals
+    assert {one.name for one in (back / "restored").iterdir()} == set(marked)
+    dated = (*of_run, "--study-date", day)
+    assert failed("batch", "verify", archive.web, tmp_path / "no", *dated)["kind"] == "BadParameter"
 
 
 def test_listing_tells_what_a_series_is_and_not_who(archive, scan, done):
