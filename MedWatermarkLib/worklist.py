@@ -145,7 +145,8 @@ def find_items(
         more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
         raise WorklistError(f"{source} cannot be worked on: {told}{more}.")
     if not items:
-        raise WorklistError(f"{source} holds no scan to work on.")
+        which = "scan to work on" if marked is None else "scan that the run has marked"
+        raise WorklistError(f"{source} holds no {which}.")
     return items
 
 

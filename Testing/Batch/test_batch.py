@@ -47,6 +47,19 @@ def test_what_was_marked_is_verified_and_restored_bit_for_bit(archive, marked, t
     assert restored == originals
 
 
+def test_of_a_folder_only_what_a_run_has_marked_is_taken(archive, marked, tmp_path) -> None:
+    received = tmp_path / "received"
+    shutil.copytree(marked / "marked", received / "marked")
+    shutil.copytree(archive, received / "others")
+    of_run = ("--marked-by", marked)
+    assert done("verify", received, tmp_path / "verified", *of_run)["outcomes"] == {"passed": 4}
+    assert done("restore", received, tmp_path / "back", *of_run)["outcomes"] == {"restored": 4}
+    assert (
+        "no scan that the run has marked"
+        in batch("restore", archive, tmp_path / "no", *of_run).output
+    )
+
+
 def test_the_same_run_twice_does_nothing_twice(archive, marked, key_file) -> None:
     def state() -> dict:
         files = [one for one in marked.rglob("*") if one.is_file() and one.name != ".lock"]
