@@ -92,7 +92,8 @@ def perform_all(jobs: Iterable[Job], engine: Engine, *, has_secrets: bool) -> It
 
         def submit(count: int) -> list[Any]:
             futures = []
-            for job in islice(waiting, count):
+            # There are more jobs out than the workers that are left should have, when one is lost.
+            for job in islice(waiting, max(0, count)):
                 future = client.submit(_perform, job, pure=False)
                 by_key[future.key] = job
                 futures.append(future)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import distributed
 import numba
@@ -57,6 +58,8 @@ def test_workers_that_are_killed_are_replaced_and_all_comes_out_as_in_one_proces
                 for worker in workers:
                     killed.add(worker.pid)
                     os.kill(worker.pid, signal.SIGKILL)
+                # The scheduler knows then that fewer are left than have jobs.
+                time.sleep(1)
     assert killed
     assert content(folder) == content(marked)
     names = [line["name"] for line in lines(folder)]
