@@ -21,8 +21,13 @@ def windowed(voxels: np.ndarray, center: float, width: float) -> np.ndarray:
 
 def jpeg(voxels: np.ndarray, center: float, width: float, quality: int) -> np.ndarray:
     """Compress each slice of a windowed copy as JPEG."""
+    return jpeg_of(windowed(voxels, center, width), quality)
+
+
+def jpeg_of(pictures: np.ndarray, quality: int) -> np.ndarray:
+    """Compress each slice, of 8 bits already, as JPEG."""
     slices = []
-    for layer in windowed(voxels, center, width):
+    for layer in pictures:
         file = io.BytesIO()
         Image.fromarray(layer).save(file, "JPEG", quality=quality)
         slices.append(np.asarray(Image.open(file)))
@@ -44,9 +49,9 @@ def jpeg2000(voxels: np.ndarray, ratio: float) -> np.ndarray:
     return np.stack(slices).astype(np.int16)
 
 
-def noisy(voxels: np.ndarray, deviation: float) -> np.ndarray:
+def noisy(voxels: np.ndarray, deviation: float, seed: int = 3) -> np.ndarray:
     """Add Gaussian noise and round."""
-    noise = np.random.default_rng(3).normal(0, deviation, voxels.shape)
+    noise = np.random.default_rng(seed).normal(0, deviation, voxels.shape)
     return np.rint(voxels + noise).astype(voxels.dtype)
 
 
