@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from MedWatermarkLib.ledger_cli import LEDGER_VARIABLE, KeyFile, LedgerFile
+from MedWatermarkLib.mark_options import MarkStrength, strength_of
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import ExitCode, Report, reporting
 
@@ -113,13 +114,7 @@ def embed(
         typer.Option(help="What is signed of each scan for which the worklist has no diagnosis."),
     ] = None,
     mark_key_file: MarkKeyFile = None,
-    strength: Annotated[
-        float | None,
-        typer.Option(
-            help="Change (RMSE) in units of the scan, HU on a CT.",
-            show_default="1.5 HU on a CT, else 0.3 of the noise",
-        ),
-    ] = None,
+    strength: MarkStrength = "diagnostic",
     deidentify: Annotated[
         bool,
         typer.Option(
@@ -169,7 +164,7 @@ def embed(
         if deidentify:
             secret = read_pseudonym_key(pseudonym_key_file)
             request = Request(key=secret, pixels_checked=pixels_checked)
-        task = Embed(load_account(key_file, password), key, strength, request)
+        task = Embed(load_account(key_file, password), key, strength_of(strength), request)
         found = _found(input, folder, study_date, modality, None, dry_run, report)
         asked = _run(found, folder, workers, memory, scheduler, dry_run, again)
         run_batch(asked, task, report, diagnosis)

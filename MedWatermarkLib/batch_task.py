@@ -30,6 +30,7 @@ from MedWatermarkLib.report import Findings, sentence_of, warnings_told
 from MedWatermarkLib.results import FAILED, Line
 from MedWatermarkLib.scratch import scratch
 from MedWatermarkLib.stamp import Stamp
+from MedWatermarkLib.strength import Strength
 from MedWatermarkLib.tiles import TileLeaves
 from MedWatermarkLib.verification import Evidence, verify_file
 from MedWatermarkLib.worklist import Item
@@ -113,8 +114,8 @@ class Embed(Task):
         Who signs.
     key : bytes
         Of the mark.
-    strength : float or None
-        RMSE in rescaled units.
+    strength : "diagnostic", "robust" or float
+        A preset, or RMSE in rescaled units.
     deidentification : Request or None
         How it is to be de-identified, if it is.
     """
@@ -123,7 +124,7 @@ class Embed(Task):
     needs: ClassVar[tuple[str, ...]] = ("diagnosis",)
     account: LocalAccount = field(repr=False)
     key: bytes = field(default=b"", repr=False)
-    strength: float | None = None
+    strength: Strength = "diagnostic"
     deidentification: Request | None = None
 
     @property

@@ -22,6 +22,7 @@ from MedWatermarkLib import (
     pacs_cli,
     recipient_cli,
 )
+from MedWatermarkLib.mark_options import MarkStrength, strength_of
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import cancel, reporting
@@ -176,15 +177,12 @@ def embed(
     copy: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Number of this copy; each slice says it.")
     ] = 0,
-    strength: Annotated[
-        float | None,
-        typer.Option(
-            help="Change (RMSE) in units of the scan, HU on a CT.",
-            show_default="1.5 HU on a CT, else 0.3 of the noise",
-        ),
-    ] = None,
+    strength: MarkStrength = "diagnostic",
     exclude: Annotated[
-        Path | None, typer.Option(help="Mask image: voxels above or below 0 are not touched.")
+        Path | None,
+        typer.Option(
+            help="Mask image, such as a lesion's: its voxels other than 0 are not touched."
+        ),
     ] = None,
     series: SeriesUID = None,
     quality: Annotated[
@@ -236,7 +234,7 @@ def embed(
             account,
             key,
             copy,
-            strength,
+            strength_of(strength),
             exclude,
             series,
             quality,
@@ -513,6 +511,10 @@ def tamper_map(
         Path, typer.Argument(metavar="OUT", help="New volume: .nrrd, .nii.gz or .mha.")
     ],
     leaves: Leaves = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(help="The restoration record, which knows what was left unmarked."),
+    ] = None,
     probability: Annotated[
         bool,
         typer.Option(
@@ -529,13 +531,13 @@ def tamper_map(
     Labels are 0 unaltered, 1 altered, 2 nothing can be told.
     """
     with reporting(json_lines) as report:
-        _check_exists(input, *([] if leaves is None else [leaves]))
+        _check_exists(input, *(file for file in (leaves, record) if file))
         key = read_mark_key(mark_key_file)
         report.step("Preparing", 0.0, 0.0)
         from MedWatermarkLib.verification import check_map, map_file
 
         check_map(output)
-        map_file(input, output, leaves, key, series, probability, report)
+        map_file(input, output, leaves, record, key, series, probability, report)
 
 
 @app.command(

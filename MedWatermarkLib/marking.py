@@ -25,6 +25,7 @@ from MedWatermarkLib.report import Report
 from MedWatermarkLib.restoration import Restoration
 from MedWatermarkLib.scan import MarkedScan, ScanReading, mark_scan, read_scan, restore_scan
 from MedWatermarkLib.stamp import Stamp
+from MedWatermarkLib.strength import Strength
 from MedWatermarkLib.tables import (
     claim_facts,
     claim_rows,
@@ -57,8 +58,8 @@ class Marking:
     key : bytes
         Of the mark; empty, if it is public.
     copy : int
-    strength : float or None
-        RMSE in rescaled units.
+    strength : "diagnostic", "robust" or float
+        A preset, or RMSE in rescaled units.
     exclude : pathlib.Path or None
         Mask image of voxels that are not to be touched.
     series : str or None
@@ -79,7 +80,7 @@ class Marking:
     account: LocalAccount
     key: bytes
     copy: int
-    strength: float | None
+    strength: Strength
     exclude: Path | None
     series: str | None
     quality: bool

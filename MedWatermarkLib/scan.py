@@ -16,7 +16,7 @@ from MedWatermarkLib import watermark
 from MedWatermarkLib.blocks import WatermarkError
 from MedWatermarkLib.claim import Claim, ClaimError, check_diagnosis, sign
 from MedWatermarkLib.restoration import Restoration, RestorationError
-from MedWatermarkLib.strength import GREATEST_DEFAULT, noise_strength
+from MedWatermarkLib.strength import GREATEST_DEFAULT, PRESETS, Strength, noise_strength
 from MedWatermarkLib.volume import Volume, image_hash, matches_hash
 
 Progress = Callable[[float], None]
@@ -70,7 +70,7 @@ def mark_scan(
     *,
     key: bytes = b"",
     copy: int = 0,
-    strength: float | None = None,
+    strength: Strength = "diagnostic",
     issued_at: int | None = None,
     salt: bytes | None = None,
     exclude: npt.ArrayLike | None = None,
@@ -89,8 +89,9 @@ def mark_scan(
         The mark's key; the empty key is public.
     copy : int
         Number of this copy.
-    strength : float, optional
-        RMSE in rescaled units; by default 1.5 HU on a CT, 0.3 of the noise on other modalities.
+    strength : "diagnostic", "robust" or float
+        RMSE in rescaled units, or a preset: `diagnostic` is 1.5 HU on a CT and 0.3 of the noise on
+        other modalities, `robust` twice that.
     issued_at : int, optional
         Unix time of the claim; by default now.
     salt : bytes, optional
@@ -144,7 +145,7 @@ def embed_message(
     *,
     key: bytes = b"",
     copy: int = 0,
-    strength: float | None = None,
+    strength: Strength = "diagnostic",
     exclude: npt.ArrayLike | None = None,
 ) -> watermark.Embedded:
     """Hide any message in a volume, with all that the volume knows of its voxels.
@@ -283,10 +284,12 @@ def hounsfield(volume: Volume) -> tuple[float, float] | None:
     return (slope, intercept) if volume.modality == "CT" and slope > 0 else None
 
 
-def _stored_strength(volume: Volume, strength: float | None) -> float | None:
+def _stored_strength(volume: Volume, strength: Strength) -> Strength:
     slope = float(np.median(np.abs(volume.slope)))
-    if strength is not None:
+    if not isinstance(strength, str):
         return strength / slope
+    if strength not in PRESETS or not volume.modality:
+        return strength
     if volume.modality == "CT":
-        return GREATEST_DEFAULT / slope
-    return noise_strength(volume.voxels) if volume.modality else None
+        return PRESETS[strength] * GREATEST_DEFAULT / slope
+    return noise_strength(strength, volume.voxels)

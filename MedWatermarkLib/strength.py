@@ -7,6 +7,7 @@ finds the one that was used by trying all.
 from __future__ import annotations
 
 import math
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,14 @@ from MedWatermarkLib.blocks import Blocks, working_copy
 from MedWatermarkLib.dct import AREA, PATTERNS, patterns
 from MedWatermarkLib.sites import MESSAGE, PILOT, ROLE_SHARE, TAG
 
-#: RMSE in units of the voxels that is never exceeded by default: 1.5 HU on a CT.
+Preset: TypeAlias = Literal["diagnostic", "robust"]
+#: What may be asked for: a preset, or an RMSE in units of the scan.
+Strength: TypeAlias = float | Preset
+#: RMSE of the presets in multiples of the diagnostic one.
+PRESETS: dict[Preset, float] = {"diagnostic": 1.0, "robust": 2.0}
+#: RMSE in units of the voxels that `diagnostic` never exceeds: 1.5 HU on a CT.
 GREATEST_DEFAULT = 1.5
-#: RMSE of the default as a share of the noise.
+#: RMSE of `diagnostic` as a share of the noise.
 NOISE_SHARE = 0.3
 #: Below this RMSE, in whole numbers, rounding would take the mark away.
 LEAST_INTEGRAL = 0.6
@@ -36,14 +42,18 @@ _WEIGHT = {
 }
 
 
-def default_strength(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
-    """Return the RMSE to aim at where nobody says: 0.3 of the noise, but at most 1.5.
+def preset_strength(
+    preset: Preset, blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool
+) -> float:
+    """Return the RMSE of a preset where the modality is not known.
 
-    Noise that a scanner has smoothed away says little: a range of a thousand values and more, as
-    on a CT, asks for 1.5 whatever the noise.
+    That of `diagnostic` is 0.3 of the noise, but at most 1.5; `robust` is twice that. Noise that a
+    scanner has smoothed away says little: a range of a thousand values and more, as on a CT, asks
+    for 1.5 whatever the noise.
 
     Parameters
     ----------
+    preset : "diagnostic" or "robust"
     blocks : Blocks
     inside : (z, ny, nx) bool array
         The blocks that may be marked.
@@ -54,14 +64,17 @@ def default_strength(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bo
     -------
     float, in units of the voxels.
     """
-    return min(_by_noise(blocks, inside, integral), GREATEST_DEFAULT)
+    return PRESETS[preset] * min(_by_noise(blocks, inside, integral), GREATEST_DEFAULT)
 
 
-def noise_strength(voxels: npt.ArrayLike) -> float:
-    """Return 0.3 of the noise of a volume, however great: the default where the modality is known.
+def noise_strength(preset: Preset, voxels: npt.ArrayLike) -> float:
+    """Return the RMSE of a preset where the modality is known, and is not CT.
+
+    That of `diagnostic` is 0.3 of the noise, however great.
 
     Parameters
     ----------
+    preset : "diagnostic" or "robust"
     voxels : (z, y, x) array
 
     Returns
@@ -75,7 +88,7 @@ def noise_strength(voxels: npt.ArrayLike) -> float:
     """
     array = np.asarray(voxels)
     blocks = Blocks(working_copy(array), patterns(np.ones(PATTERNS))[:0])
-    return _by_noise(blocks, blocks.body(), array.dtype.kind in "iu")
+    return PRESETS[preset] * _by_noise(blocks, blocks.body(), array.dtype.kind in "iu")
 
 
 def rung_below(strength: float) -> float:

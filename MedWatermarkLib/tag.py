@@ -34,17 +34,20 @@ class Tag:
     codewords : int
         How many data codewords of a QR code the message fills, below 4096.
     density : int
-        Index of the number of projections that a message block has.
+        Index of the number of projections that a message block has, below 8.
+    spared : bool
+        Whether a part of the patient was left unmarked because the owner asked for it.
     """
 
     message_id: bytes
     copy: int
     codewords: int
     density: int
+    spared: bool = False
 
     def to_bytes(self) -> bytes:
         """Return the tag with its check, 18 bytes."""
-        form = self.density << 12 | self.codewords
+        form = self.spared << 15 | self.density << 12 | self.codewords
         fields = _LAYOUT.pack(self.message_id, self.copy, form)
         return fields + _CHECK.pack(zlib.crc32(fields))
 
@@ -54,5 +57,10 @@ class Tag:
         fields = data[: _LAYOUT.size]
         if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[_LAYOUT.size :]:
             return None
+        return cls.from_fields(fields)
+
+    @classmethod
+    def from_fields(cls, fields: bytes) -> Tag:
+        """Read what stands before a tag's check, 14 bytes, whatever it is."""
         identity, copy, form = _LAYOUT.unpack(fields)
-        return cls(identity, copy, form & 0xFFF, form >> 12)
+        return cls(identity, copy, form & 0xFFF, form >> 12 & 7, bool(form >> 15))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.fidelity import measure_fidelity
 from MedWatermarkLib.regions import FALSE_ALARM, altered_regions
+from MedWatermarkLib.restoration import Restoration
 from MedWatermarkLib.scan import hounsfield
 from MedWatermarkLib.tiles import TILE, TileLeaves, tile_leaves
 from MedWatermarkLib.volume import Volume, geometry_sides
@@ -140,7 +141,11 @@ def compare_tiles(volume: Volume, leaves: TileLeaves) -> TamperMap:
 
 
 def map_from_mark(
-    volume: Volume, *, key: bytes = b"", extracted: Extracted | None = None
+    volume: Volume,
+    *,
+    key: bytes = b"",
+    extracted: Extracted | None = None,
+    restoration: bytes | None = None,
 ) -> TamperMap:
     """Say where a scan no longer carries its mark as it was written.
 
@@ -152,6 +157,9 @@ def map_from_mark(
         The mark's key.
     extracted : Extracted, optional
         What `extract` read from these voxels with this key, where that is known already.
+    restoration : bytes, optional
+        The restoration record, which knows what the owner left unmarked. Without it nothing is
+        told of blocks without a mark in a scan whose tag says that there are such.
 
     Returns
     -------
@@ -185,17 +193,29 @@ def map_from_mark(
             "No mark was read from this scan with this key, so the mark cannot tell where the "
             "scan was altered."
         )
-    altered, probability = altered_regions(fidelity.evidence, fidelity.told)
+    told, evidence = fidelity.told, fidelity.evidence
+    marked = None if restoration is None else Restoration.from_bytes(restoration).change.mask
+    if extracted.origin != (0, 0) or marked is None or marked.shape != told.shape:
+        marked = None
+    else:
+        told = told & marked
+        evidence = np.where(told, evidence, 0.0)
+    altered, probability = altered_regions(evidence, told)
+    findings = _mark_findings(altered, told)
+    if marked is None and extracted.tag is not None and extracted.tag.spared and altered.any():
+        findings = _spared_findings(altered, told)
+        told = told & ~altered
+        altered, probability = np.zeros_like(altered), np.where(told, probability, np.float32(0))
     return TamperMap(
         image=volume,
         altered=altered,
-        told=fidelity.told,
+        told=told,
         probability=probability,
         side=BLOCK,
         corner=fidelity.corner,
         geometry_altered=None,
         false_alarm=FALSE_ALARM,
-        findings=(*_mark_findings(altered, fidelity.told), *_disorder(fidelity.breaks)),
+        findings=(*findings, *_disorder(fidelity.breaks)),
     )
 
 
@@ -274,6 +294,16 @@ def _mark_findings(altered: BoolArray, told: BoolArray) -> Iterable[str]:
         )
     else:
         yield f"No alteration shows in the {told_of:,} blocks that the mark tells of."
+
+
+def _spared_findings(without: BoolArray, told: BoolArray) -> Iterable[str]:
+    yield (
+        f"The owner left parts of this scan unmarked, so nothing is told of "
+        f"{_count(int(without.sum()), 'block')} that do not carry the mark, in "
+        f"{_named(np.flatnonzero(without.any(axis=(1, 2))))}: the tile leaves of the registered "
+        "scan, or the restoration record, tell whether they were altered."
+    )
+    yield f"No alteration shows in the other {int((told & ~without).sum()):,} blocks."
 
 
 def _disorder(breaks: Sequence[int]) -> Iterable[str]:

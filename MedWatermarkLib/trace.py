@@ -37,6 +37,7 @@ trace with each.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -240,13 +241,12 @@ def _announced(extracted: Extracted, sums: FloatRows, message: bytes | None) -> 
         return [extracted.tag]
     if message is not None:
         codewords = len(qr.data_codewords(message))
-        densities = range(len(MESSAGE_PROJECTIONS))
-        return [Tag(message_id(message), 0, codewords, density) for density in densities]
+        forms = itertools.product(range(len(MESSAGE_PROJECTIONS)), (False, True))
+        return [Tag(message_id(message), 0, codewords, *form) for form in forms]
     x = sums.sum(axis=0, keepdims=True)
     scaled = (2 * x / max(float(np.abs(x).mean()), 1e-9)).astype(np.float32)
     fields = np.packbits(TurboCode(TAG_BITS).decode(scaled)[0] > 0).tobytes()
-    form = int.from_bytes(fields[12:14], "big")
-    return [Tag(fields[:8], 0, form & 0xFFF, form >> 12)]
+    return [replace(Tag.from_fields(fields[:14]), copy=0)]
 
 
 def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:

@@ -70,9 +70,7 @@ def verify_file(source: Path | Series, evidence: Evidence, report: Report) -> No
     """
     # Wrong files are told before the scan is read.
     leaves = _read_leaves(evidence.leaves)
-    restoration = None if evidence.record is None else evidence.record.read_bytes()
-    if restoration is not None:
-        Restoration.from_bytes(restoration)
+    restoration = _read_record(evidence.record)
     placed = _read_place(evidence.batch_path)
     ledger = None
     if evidence.ledger is not None:
@@ -125,6 +123,7 @@ def map_file(
     source: Path,
     output: Path,
     leaves: Path | None,
+    record: Path | None,
     key: bytes,
     series: str | None,
     probability: bool,
@@ -136,9 +135,10 @@ def map_file(
     ------
     typer.Exit
         With `ExitCode.NOT_READ`, if there are neither leaves nor a mark that could tell.
-    ImageReadError, TileLeavesError, WatermarkError, OutputError
+    ImageReadError, TileLeavesError, RestorationError, WatermarkError, OutputError
     """
     given = _read_leaves(leaves)
+    restoration = _read_record(record)
     report.step("Reading the scan", 0.0, 0.2)
     volume = open_scan(source, series)
     if given is not None:
@@ -154,7 +154,8 @@ def map_file(
                 "places are often taken for altered."
             )
         try:
-            found = Alterations(map_from_mark(volume, key=key, extracted=extracted), "mark")
+            map = map_from_mark(volume, key=key, extracted=extracted, restoration=restoration)
+            found = Alterations(map, "mark")
         except TamperError as error:
             facts = {"command": "tamper-map", "read": False, "problem": str(error)}
             report.result(facts, Text(f"No map was made. {error}", "bold yellow"))
@@ -222,6 +223,14 @@ def _write(result: VerificationReport, evidence: Evidence) -> list[Path]:
 
 def _read_leaves(file: Path | None) -> TileLeaves | None:
     return None if file is None else TileLeaves.from_bytes(file.read_bytes())
+
+
+def _read_record(file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    record = file.read_bytes()
+    Restoration.from_bytes(record)
+    return record
 
 
 def _read_place(file: Path | None) -> BatchedRecord | None:

@@ -102,7 +102,7 @@ def verify(
         elif reading.extracted.tag is not None:
             traces = list(ledger.registry.find_tag(reading.extracted.tag.message_id))
     tell(0.7)
-    voxels, alterations = _check_voxels(volume, reading, key, own, leaves, match)
+    voxels, alterations = _check_voxels(volume, reading, key, own, leaves, match, restoration)
     tell(0.9)
     asked = ledger is not None
     checks = (
@@ -126,7 +126,9 @@ def verify(
     )
 
 
-def estimate_alterations(volume: Volume, reading: ScanReading, key: bytes) -> Alterations | None:
+def estimate_alterations(
+    volume: Volume, reading: ScanReading, key: bytes, restoration: bytes | None = None
+) -> Alterations | None:
     """Return where a scan no longer carries its mark as it was written; None if that is not known.
 
     It is known where the message was read: from the tag alone, parts of a small picture are called
@@ -139,12 +141,16 @@ def estimate_alterations(volume: Volume, reading: ScanReading, key: bytes) -> Al
         What was read from it.
     key : bytes
         The mark's key.
+    restoration : bytes, optional
+        The restoration record, if it is at hand.
     """
-    if reading.extracted.message is None:
+    extracted = reading.extracted
+    if extracted.message is None:
         return None
     try:
-        return Alterations(map_from_mark(volume, key=key, extracted=reading.extracted), "mark")
-    except (TamperError, WatermarkError):
+        found = map_from_mark(volume, key=key, extracted=extracted, restoration=restoration)
+        return Alterations(found, "mark")
+    except (TamperError, WatermarkError, RestorationError):
         return None
 
 
@@ -270,6 +276,7 @@ def _check_voxels(
     own: TileLeaves,
     leaves: TileLeaves | None,
     match: _Match | None,
+    restoration: bytes | None,
 ) -> tuple[tuple[Outcome, str], Alterations | None]:
     if match is not None and match.registered:
         what = "they were registered"
@@ -280,7 +287,7 @@ def _check_voxels(
             map, "registered"
         )
     if match is not None:
-        return _differing(volume, reading, key, leaves, match)
+        return _differing(volume, reading, key, leaves, match, restoration)
     sentence = "There is no registered scan to compare with."
     if leaves is not None:
         found = Alterations(compare_tiles(volume, leaves), "leaves")
@@ -292,7 +299,7 @@ def _check_voxels(
             "the registered ones, only the ledger can show."
         )
         return (_NOT_CHECKED, sentence), found
-    estimate = estimate_alterations(volume, reading, key)
+    estimate = estimate_alterations(volume, reading, key, restoration)
     if estimate is None:
         return (_NOT_CHECKED, sentence), None
     findings = " ".join(estimate.map.findings)
@@ -307,6 +314,7 @@ def _differing(
     key: bytes,
     leaves: TileLeaves | None,
     match: _Match,
+    restoration: bytes | None,
 ) -> tuple[tuple[Outcome, str], Alterations | None]:
     """Say where a scan differs from the record of its claim."""
     parts = ["The voxels or the geometry are not those that were registered."]
@@ -316,7 +324,7 @@ def _differing(
     else:
         if leaves is not None:
             parts.append(_FOREIGN_LEAVES)
-        found = estimate_alterations(volume, reading, key)
+        found = estimate_alterations(volume, reading, key, restoration)
         if found is not None:
             parts.append("By an estimate from the mark:")
     if found is not None:

@@ -35,7 +35,7 @@ from MedWatermarkLib.restoration import (
     digest,
 )
 from MedWatermarkLib.sites import MESSAGE_PROJECTIONS, sites
-from MedWatermarkLib.strength import LEAST_INTEGRAL, default_strength, rung_below
+from MedWatermarkLib.strength import LEAST_INTEGRAL, PRESETS, Strength, preset_strength, rung_below
 from MedWatermarkLib.tag import GREATEST_COPY, Tag, message_id
 from MedWatermarkLib.undone import Undone
 
@@ -117,7 +117,7 @@ def embed(
     *,
     key: bytes = b"",
     copy: int = 0,
-    strength: float | None = None,
+    strength: Strength = "diagnostic",
     valid_range: tuple[float, float] | None = None,
     reserved: Sequence[tuple[float, float]] = (),
     exclude: npt.ArrayLike | None = None,
@@ -135,17 +135,18 @@ def embed(
         The mark's key; whoever has it can read the mark. The empty key is public.
     copy : int
         Number of this copy, 0 to 2**32 - 1.
-    strength : float, optional
+    strength : "diagnostic", "robust" or float
         RMSE in marked blocks, in units of the voxels, not exceeded but for the rounding to whole
-        numbers. By default `strength.default_strength`: 1.5, or less where noise and range are
-        small.
+        numbers; or a preset. `diagnostic` is 1.5, or less where noise and range are small (see
+        `strength.preset_strength`), and `robust` twice that.
     valid_range : (low, high), optional
         What voxels may be, both included. What the scan itself does not reach is never produced.
     reserved : sequence of (low, high)
         Ranges of values with a meaning of their own, such as Pixel Padding Value, both ends
         included: never touched, never produced.
     exclude : (z, y, x) bool array, optional
-        Voxels that must not be touched.
+        Voxels that must not be touched, such as a lesion's: blocks that hold any are left as they
+        are, and the tag says that there are such blocks.
     hounsfield : (slope, intercept), optional
         What makes CT numbers of the voxels of a CT, and so tells air from tissue; without it that
         is guessed from their distribution.
@@ -169,14 +170,18 @@ def embed(
     if not 0 <= copy <= GREATEST_COPY:
         raise WatermarkError(f"A copy number lies between 0 and {GREATEST_COPY}, not {copy}.")
     integral = original.dtype.kind in "iu" or _is_integral(work)
-    if strength is not None:
-        _check_strength(strength, original.dtype.kind in "iu")
+    _check_strength(strength, original.dtype.kind in "iu")
     codewords = qr.data_codewords(message)
 
     where = sites(key)
     blocks = Blocks(work, where.patterns)
-    inside = blocks.body(hounsfield=hounsfield) & ~_excluded(exclude, work.shape)
-    aim = default_strength(blocks, inside, integral) if strength is None else strength
+    inside = blocks.body(hounsfield=hounsfield)
+    excluded = inside & _excluded(exclude, work.shape)
+    inside &= ~excluded
+    if isinstance(strength, str):
+        aim = preset_strength(strength, blocks, inside, integral)
+    else:
+        aim = float(strength)
     aim = rung_below(aim) if aim > 0 else 1.0
     quantum = 1.0 if integral and aim >= LEAST_INTEGRAL / 2 else _quantum(work, aim)
     inside &= _clear(blocks, reach(where, aim) + quantum, reserved)
@@ -188,7 +193,7 @@ def embed(
             greatest = room.greatest_message()
             raise MessageDoesNotFitError(int(inside.sum()), len(codewords), greatest)
         density = MESSAGE_PROJECTIONS.index(plan.message)
-        tag = Tag(message_id(message), copy, len(codewords), density)
+        tag = Tag(message_id(message), copy, len(codewords), density, bool(excluded.any()))
         change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
         marked = work.copy()
         effects = change.apply(marked, 1)
@@ -321,7 +326,11 @@ def _check_types(
         raise WatermarkError("The valid range must have a lower and a greater end.")
 
 
-def _check_strength(strength: float, integers: bool) -> None:
+def _check_strength(strength: Strength, integers: bool) -> None:
+    if isinstance(strength, str):
+        if strength not in PRESETS:
+            raise WatermarkError(f"A mark's strength is a number or {' or '.join(PRESETS)}.")
+        return
     if not (np.isfinite(strength) and strength > 0):
         raise WatermarkError("The strength of a mark must be a positive number.")
     if integers and strength < LEAST_INTEGRAL:

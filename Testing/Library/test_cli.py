@@ -677,6 +677,31 @@ def test_an_empty_mark_key_is_refused(refused, embedding, head, tmp_path):
 def test_a_strength_that_is_none_is_refused(refused, embedding, head):
     for strength in ("0", "nan", "0.1"):
         assert "strength" in refused("embed", head, *embedding, "--strength", strength)
+    words = refused("embed", head, *embedding, "--strength", "strong", code=2)
+    assert "diagnostic, robust, or a number" in words
+
+
+def test_a_robust_mark_changes_twice_as_much(head, key_file, tmp_path):
+    arguments = ["--diagnosis", DIAGNOSIS, "--key-file", key_file]
+    usual = result_of("embed", head, tmp_path / "usual.nrrd", *arguments)
+    robust = result_of("embed", head, tmp_path / "r.nrrd", *arguments, "--strength", "robust")
+    assert robust["rmse"] == pytest.approx(2 * usual["rmse"], rel=0.1)
+
+
+def test_a_map_with_the_record_tells_of_what_was_marked(head, key_file, tmp_path):
+    original = read_volume(head)
+    mask = np.zeros(original.voxels.shape, np.uint8)
+    mask[:, 120:190, 120:190] = 1
+    write_volume(original.with_voxels(mask), tmp_path / "mask.nrrd")
+    out, map = tmp_path / "marked.nrrd", tmp_path / "map.nrrd"
+    arguments = ["--diagnosis", DIAGNOSIS, "--key-file", key_file]
+    result_of("embed", head, out, *arguments, "--exclude", tmp_path / "mask.nrrd")
+    record = tmp_path / "marked.nrrd.restoration"
+    result_of("tamper-map", out, map, "--record", record)
+    labels = read_volume(map).voxels
+    assert not (labels == 1).any()
+    assert (labels[:, 128:184, 128:184] == 2).all()
+    assert (labels == 0).sum() > 64 * 500
 
 
 def test_a_text_that_is_no_undamaged_claim_is_refused(refused):

@@ -13,7 +13,7 @@ from phantoms import head
 from MedWatermarkLib.claim import ClaimError, IdentifyingDiagnosisError
 from MedWatermarkLib.imageio import read_volume, write_volume
 from MedWatermarkLib.restoration import RestorationError
-from MedWatermarkLib.scan import MarkedScan, mark_scan, read_scan, restore_scan
+from MedWatermarkLib.scan import MarkedScan, embed_message, mark_scan, read_scan, restore_scan
 from MedWatermarkLib.volume import Volume, image_hash
 from MedWatermarkLib.watermark import embed
 
@@ -92,6 +92,14 @@ def test_the_default_strength_is_in_hounsfield_units(volume: Volume) -> None:
     halves = replace(volume, slope=np.full(4, 0.5), intercept=np.full(4, -512.0))
     assert mark_scan(halves, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(2.9, abs=0.1)
     assert mark_scan(volume, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(1.48, abs=0.05)
+
+
+def test_robust_is_twice_the_default_in_any_modality(volume: Volume) -> None:
+    for modality in ("CT", "MR", "PT", ""):
+        scan = replace(volume, modality=modality)
+        usual = embed_message(scan, b"A").strength
+        robust = embed_message(scan, b"A", strength="robust").strength
+        assert robust == pytest.approx(2 * usual, rel=0.05)
 
 
 def test_a_diagnosis_that_names_the_patient_is_refused(volume: Volume) -> None:

@@ -12,7 +12,8 @@ tags = st.builds(
     message_id=st.binary(min_size=8, max_size=8),
     copy=st.integers(0, 2**32 - 1),
     codewords=st.integers(0, 4095),
-    density=st.integers(0, 15),
+    density=st.integers(0, 7),
+    spared=st.booleans(),
 )
 
 

@@ -231,6 +231,24 @@ def test_one_grey_value_painted_over_tissue_shows(marked: np.ndarray) -> None:
     assert (inside == ALTERED).all()
 
 
+def test_what_the_owner_left_unmarked_is_not_taken_for_altered() -> None:
+    original = head(6, 320, 320).astype(np.int16)
+    lesion = np.zeros(original.shape, bool)
+    lesion[2:5, 120:190, 130:200] = True
+    embedded = embed(original, MESSAGE, key=KEY, exclude=lesion, hounsfield=(1.0, 0.0))
+    scan = Volume(altered(embedded.voxels, 1, 90, 120), modality="CT")
+
+    blind = map_from_mark(scan, key=KEY)
+    assert not blind.altered.any()
+    assert (blind.volume().voxels[3, 128:184, 136:192] == NOT_TOLD).all()
+    assert "The owner left parts of this scan unmarked" in blind.findings[0]
+
+    found = map_from_mark(scan, key=KEY, restoration=embedded.restoration)
+    assert found.slices == (1,)
+    assert dice(found.volume().voxels == ALTERED, 1, 90, 120) > 0.5
+    assert (found.volume().voxels[3, 128:184, 136:192] == NOT_TOLD).all()
+
+
 def test_air_is_not_told_of(marked: np.ndarray) -> None:
     labels = map_from_mark(Volume(marked, modality="CT"), key=KEY).volume().voxels
     assert (labels[:, :8, :8] == NOT_TOLD).all()

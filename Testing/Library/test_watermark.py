@@ -14,6 +14,7 @@ from scipy import ndimage
 from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import WatermarkError
 from MedWatermarkLib.restoration import RestorationError
+from MedWatermarkLib.strength import Strength
 from MedWatermarkLib.tag import message_id
 from MedWatermarkLib.volume import Volume
 from MedWatermarkLib.watermark import MessageDoesNotFitError, embed, extract, restore
@@ -86,9 +87,9 @@ def test_every_dtype_carries_the_message_and_comes_back_bit_for_bit(dtype: str) 
     offset=st.floats(-1, 1),
     scale=st.floats(1e-3, 1e3),
     key=st.binary(max_size=8),
-    strength=st.none() | st.floats(0.6, 6),
+    strength=st.sampled_from(["diagnostic", "robust"]) | st.floats(0.6, 6),
 )
-@example("float32", 1, 64, 64, 0.3, 1.0, b"", None)
+@example("float32", 1, 64, 64, 0.3, 1.0, b"", "diagnostic")
 def test_restoration_is_exact_for_any_values_of_any_dtype(
     dtype: str,
     slices: int,
@@ -97,14 +98,14 @@ def test_restoration_is_exact_for_any_values_of_any_dtype(
     offset: float,
     scale: float,
     key: bytes,
-    strength: float | None,
+    strength: Strength,
 ) -> None:
     original = head_as(dtype, slices, height, width)
     if dtype.startswith("f"):
         original = ((original + offset) * scale).astype(dtype)
         original[:, ::31, ::17] = np.nan
         original[:, 5::31, 5::29] = -0.0
-        strength = None if strength is None else strength * scale
+        strength = strength if isinstance(strength, str) else strength * scale
     else:
         original += np.random.default_rng(height).integers(0, 3, original.shape).astype(dtype)
     try:
@@ -208,6 +209,34 @@ def test_an_excluded_region_is_left_alone() -> None:
         embed(original, CLAIM, exclude=lesion[:1])
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    dtype=st.sampled_from(DTYPES),
+    boxes=st.lists(
+        st.tuples(*[st.integers(0, 190)] * 2, *[st.integers(1, 60)] * 2, st.integers(0, 2)),
+        max_size=4,
+    ),
+    specks=st.integers(0, 30),
+    seed=st.integers(0, 99),
+)
+def test_no_excluded_voxel_changes_and_the_rest_comes_back_bit_for_bit(
+    dtype: str, boxes: list[tuple[int, int, int, int, int]], specks: int, seed: int
+) -> None:
+    original = head_as(dtype, 3, 200, 192)
+    excluded = np.zeros(original.shape, bool)
+    for top, left, height, width, layer in boxes:
+        excluded[layer, top : top + height, left : left + width] = True
+    rng = np.random.default_rng(seed)
+    excluded.ravel()[rng.integers(0, excluded.size, specks)] = True
+    try:
+        embedded = embed(original, b"A", exclude=excluded)
+    except MessageDoesNotFitError:
+        assume(False)
+    assert np.array_equal(embedded.voxels[excluded], original[excluded])
+    assert restore(embedded.voxels, embedded.restoration).tobytes() == original.tobytes()
+    assert extract(embedded.voxels).message == b"A"
+
+
 def test_a_slice_of_which_much_is_excluded_still_reads_alone() -> None:
     original = head(1, 512, 512).astype(np.int16)
     excluded = np.zeros(original.shape, bool)
@@ -248,6 +277,24 @@ def test_the_strength_bounds_the_distortion(volume: np.ndarray) -> None:
         embed(volume, CLAIM, strength=0.3)
     with pytest.raises(WatermarkError, match="positive"):
         embed(volume, CLAIM, strength=float("nan"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_robust_changes_twice_as_much(dtype: str) -> None:
+    original = head_as(dtype, 2, 320, 320)
+    usual, robust = embed(original, SHORT), embed(original, SHORT, strength="robust")
+    assert robust.strength == pytest.approx(2 * usual.strength, rel=0.05)
+    assert robust.rmse == pytest.approx(robust.strength, rel=0.08)
+    with pytest.raises(WatermarkError, match="diagnostic or robust"):
+        embed(original, SHORT, strength="strong")
+
+
+def test_robust_survives_more() -> None:
+    original = head(2, 320, 320).astype(np.int16)
+    usual, robust = embed(original, SHORT), embed(original, SHORT, strength="robust")
+    assert extract(noisy(robust.voxels, 14)).message == SHORT
+    certain = [extract(noisy(one.voxels, 6)).confidence for one in (usual, robust)]
+    assert 0 < certain[0] < certain[1]
 
 
 def test_slices_too_small_for_the_message_share_it() -> None:
