@@ -22,6 +22,16 @@ from MedWatermarkLib import (
     pacs_cli,
     recipient_cli,
 )
+from MedWatermarkLib.deidentify_options import (
+    CleanDescriptors,
+    DicomSource,
+    KeepDevice,
+    KeepPatientCharacteristics,
+    PixelsChecked,
+    PseudonymKeyFile,
+    ShiftDates,
+    request_of,
+)
 from MedWatermarkLib.mark_options import MarkStrength, strength_of
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
@@ -95,13 +105,6 @@ SeriesUID = Annotated[
 CodePicture = Annotated[
     Path | None,
     typer.Option("--qr", metavar="PNG", help="New picture of the QR code as it was read."),
-]
-PixelsChecked = Annotated[
-    bool,
-    typer.Option(
-        "--pixels-checked",
-        help="I have looked at every image, and no name or number of the patient is drawn into it.",
-    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Results and progress as JSON lines.")]
 
@@ -204,6 +207,14 @@ def embed(
         ),
     ] = None,
     qr: CodePicture = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DICOM",
+            help="Of a scan that is no DICOM: the series that it came from, as of to-dicom, for "
+            "the mark to keep to the values that its files can hold.",
+        ),
+    ] = None,
     json_lines: Json = False,
 ) -> None:
     """Sign a diagnosis and hide it in the voxels of a scan.
@@ -217,7 +228,7 @@ def embed(
     with reporting(json_lines) as report:
         _check_pictures(qr)
         check_new(output, record, *(place for place in (leaves, qr) if place))
-        _check_exists(input, key_file)
+        _check_exists(input, key_file, *([] if source is None else [source]))
         text = diagnosis or _text_of(diagnosis_file)
         key = read_mark_key(mark_key_file)
         password = read_password(password_stdin, f"Password of {key_file}")
@@ -241,6 +252,7 @@ def embed(
             request,
             leaves,
             picture=qr,
+            source=source,
         )
         mark_file(input, output, record, marking, report)
 
@@ -391,31 +403,13 @@ def qr(
 def deidentify(
     input: Input,
     output: Output,
-    shift_dates: Annotated[
-        bool, typer.Option("--shift-dates", help="Keep dates, all moved by the same secret time.")
-    ] = False,
-    keep_device: Annotated[
-        bool, typer.Option("--keep-device", help="Keep what identifies the scanner.")
-    ] = False,
-    keep_patient_characteristics: Annotated[
-        bool,
-        typer.Option("--keep-patient-characteristics", help="Keep age, sex, size, weight."),
-    ] = False,
-    clean_descriptors: Annotated[
-        bool,
-        typer.Option(
-            "--clean-descriptors",
-            help="Keep the words of descriptions that speak of anatomy and technique.",
-        ),
-    ] = False,
+    shift_dates: ShiftDates = False,
+    keep_device: KeepDevice = False,
+    keep_patient_characteristics: KeepPatientCharacteristics = False,
+    clean_descriptors: CleanDescriptors = False,
     pixels_checked: PixelsChecked = False,
-    pseudonym_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with a secret: the same one gives the same UIDs, pseudonyms and dates. Else "
-            "MEDWATERMARK_PSEUDONYM_KEY, else one is made up and forgotten."
-        ),
-    ] = None,
+    pseudonym_key_file: PseudonymKeyFile = None,
+    source: DicomSource = None,
     report_file: Annotated[
         Path | None,
         typer.Option(
@@ -432,15 +426,56 @@ def deidentify(
     """
     with reporting(json_lines) as report:
         check_new(output, *([] if report_file is None else [report_file]))
-        _check_exists(input)
+        _check_exists(input, *([] if source is None else [source]))
         report.step("Preparing", 0.0, 0.05)
-        from MedWatermarkLib.confidentiality import Options
-        from MedWatermarkLib.deidentification import deidentify_file, read_pseudonym_key
-        from MedWatermarkLib.deidentified import Request
+        from MedWatermarkLib.deidentification import deidentify_file
+        from MedWatermarkLib.derivation import derived_scan
 
-        options = Options(shift_dates, keep_device, keep_patient_characteristics, clean_descriptors)
-        request = Request(options, read_pseudonym_key(pseudonym_key_file), pixels_checked)
-        deidentify_file(input, output, request, series, report_file, report)
+        request = request_of(
+            shift_dates,
+            keep_device,
+            keep_patient_characteristics,
+            clean_descriptors,
+            pseudonym_key_file,
+            pixels_checked,
+        )
+        with derived_scan(input, source, output) as scan:
+            deidentify_file(scan, output, request, series, report_file, report)
+
+
+@app.command(
+    "to-dicom",
+    epilog="Example: medwatermark to-dicom marked.nrrd marked/ --source scan/",
+)
+def to_dicom(
+    input: Input,
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="New folder for DICOM (.dcm: one DICOM file)."),
+    ],
+    source: Annotated[
+        Path,
+        typer.Option(
+            metavar="DICOM",
+            help="The series that the scan came from: a folder, or a .txt with the path of a file "
+            "on each line.",
+        ),
+    ],
+    json_lines: Json = False,
+) -> None:
+    """Write a scan that another program made of DICOM, marked or not, as DICOM again.
+
+    It becomes a new series of its patient and study: nothing is de-identified. No voxel and nothing
+    of the geometry is changed for it; where the files of the source cannot hold the scan exactly,
+    it is refused.
+    """
+    with reporting(json_lines) as report:
+        check_new(output)
+        _check_exists(input, source)
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib.derivation import write_in_source
+
+        write_in_source(input, output, source, report)
 
 
 @app.command(

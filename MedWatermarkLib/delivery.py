@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import typer
 from rich.text import Text
 
-from MedWatermarkLib import manifest as manifests
 from MedWatermarkLib.arguments import words
 from MedWatermarkLib.exchange import Recipient, receive_grant
 from MedWatermarkLib.exchange_commands import report_step
 from MedWatermarkLib.ledger import Ledger
-from MedWatermarkLib.output import OutputExistsError, check_new, new_files
+from MedWatermarkLib.output import OutputExistsError, check_new
 from MedWatermarkLib.package import Package
 from MedWatermarkLib.recipient_commands import receive_package
 from MedWatermarkLib.report import ExitCode, Report
 from MedWatermarkLib.sealed_package import read_sealed_package
 from MedWatermarkLib.sealing import Identity
 from MedWatermarkLib.store import Store
-from MedWatermarkLib.tables import Row, claim_facts, claim_rows, grid
+from MedWatermarkLib.tables import grid
+from MedWatermarkLib.unpacked import holds, package_facts, save_mark_key
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def receive_sale(
         raise typer.Exit(ExitCode.NOT_READ)
     tell = report.step("Opening the package", 0.7, 1.0)
     package = _deliver(lambda at: recipient.unpack(order.identity, at, progress=tell), order)
-    facts, rows = _facts(package, order, report)
+    facts, rows = package_facts(package, order.output, order.mark_key, report)
     report_step("receive", recipient, folder, report, facts, _HEADLINE, tuple(rows))
 
 
@@ -85,7 +83,7 @@ def receive_granted(record: str, ledger: Ledger, order: Order, report: Report) -
     tell = report.step("Opening the package", 0.7, 1.0)
     package = _deliver(lambda at: read_sealed_package(sealed, content, at, progress=tell), order)
     sealed.unlink()
-    facts, rows = _facts(package, order, report)
+    facts, rows = package_facts(package, order.output, order.mark_key, report)
     headline = Text(_HEADLINE, "bold green")
     report.result({"command": "receive", "record": id.hex(), **facts}, headline, grid(rows))
 
@@ -102,7 +100,7 @@ def _deliver(unpack: Callable[[Path], Package], order: Order) -> Package:
         with TemporaryDirectory(dir=output.absolute().parent, prefix=".") as beside:
             place = Path(beside) / "again"
             again = unpack(place)
-            if not _holds(output, again.manifest):
+            if not holds(output, again.manifest):
                 raise OutputExistsError(
                     f"{output} holds something else, or not all of it; choose another name."
                 )
@@ -112,56 +110,5 @@ def _deliver(unpack: Callable[[Path], Package], order: Order) -> Package:
             }
             package = replace(again, **paths)
     if order.mark_key is not None and package.mark_key:
-        _save_key(order.mark_key, package.mark_key)
+        save_mark_key(order.mark_key, package.mark_key)
     return package
-
-
-def _holds(output: Path, manifest: manifests.Manifest) -> bool:
-    """Tell whether a folder holds all that a package does."""
-    members = [member for member in manifest.members if member.name != manifests.MARK_KEY]
-    try:
-        return (output / manifests.NAME).read_bytes() == manifest.to_bytes() and all(
-            _hash(output / member.name) == member.sha256 for member in members
-        )
-    except OSError:
-        return False
-
-
-def _hash(file: Path) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def _save_key(place: Path, key: bytes) -> None:
-    if place.is_file() and place.read_bytes().strip() == key:
-        return
-    with new_files(place) as [staged]:
-        staged.touch(mode=0o600)
-        staged.write_bytes(key)
-
-
-def _facts(package: Package, order: Order, report: Report) -> tuple[dict[str, Any], list[Row]]:
-    keyed = bool(package.mark_key)
-    saved = order.mark_key if keyed else None
-    if keyed and saved is None:
-        report.warn(
-            "The mark has a secret key, which verify needs: receive again, with --save-mark-key."
-        )
-    leaves = order.output / manifests.TILES
-    facts = {
-        "outcome": "received",
-        "output": str(order.output),
-        "image": str(package.image),
-        "leaves": str(leaves),
-        "preview": str(package.preview),
-        "claim": claim_facts(package.claim),
-        "keyed": keyed,
-        "mark_key": None if saved is None else str(saved),
-    }
-    key = "" if saved is None else f" --mark-key-file {saved}"
-    rows = [
-        *claim_rows(package.claim),
-        ("Scan", str(package.image)),
-        ("Check it", f"medwatermark verify {package.image} --leaves {leaves}{key}"),
-    ]
-    return facts, rows

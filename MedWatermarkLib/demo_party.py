@@ -67,7 +67,7 @@ class Member:
         self, scan: Path, folder: Path, terms: sharing.Selling | None, report: Report
     ) -> None:
         """Register and offer a scan; only register it, if there are no terms."""
-        source = sharing.Source(scan, b"", False)
+        source = sharing.Source(scan, b"")
         sharing.share_scan(source, folder, self._ledger(), self.identity, self.store, terms, report)
 
     def share_wrongly(

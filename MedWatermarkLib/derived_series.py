@@ -34,6 +34,8 @@ from MedWatermarkLib.volume import Volume
 # A private coding scheme (PS3.16 section 8): CID 7203 has no code for a change as small as a mark.
 _SCHEME = "99MEDWATERMARK"
 
+#: Derivation Description of a marked scan.
+MARKED = "Signed claim embedded as a reversible watermark in the voxel values by MedWatermark"
 _DEFAULT_DESCRIPTION = "Voxel values changed by MedWatermark"
 
 # Of what is only true of the source: its signatures (over its UIDs and pixels, PS3.15 C), and the

@@ -7,7 +7,7 @@ import os
 import struct
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,14 +115,32 @@ def find_series(path: Path) -> tuple[list[Series], list[str]]:
     """
     if not path.exists():
         raise ImageReadError(f"There is no file or folder {path}.")
+    if path.is_file():
+        listed = _listed(path)
+        return [] if listed is None else [listed], []
+    return series_of(_files(path))
+
+
+def series_of(files: Sequence[Path]) -> tuple[list[Series], list[str]]:
+    """Find the series of images that files hold, the largest first, as `find_series` does.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+        They may lie anywhere.
+
+    Returns
+    -------
+    series : list of Series
+    remarks : list of str
+        Sentences on damaged or missing files, which were left out.
+    """
     by_uid: dict[str, list[Series]] = defaultdict(list)
     damage = []
-    for file in _files(path):
+    for file in files:
         try:
             listed = _listed(file)
         except (ImageReadError, OSError) as error:
-            if file == path:
-                raise
             damage.append(str(error).rstrip("."))
             continue
         if listed is not None:
@@ -171,8 +189,6 @@ def read_instance(path: Path, **options: Any) -> Dataset:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
     return sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
 
 

@@ -14,6 +14,8 @@ from rich.text import Text
 from MedWatermarkLib import qr
 from MedWatermarkLib.deidentification import deidentified_facts
 from MedWatermarkLib.deidentified import Deidentified, Request, deidentified_volume
+from MedWatermarkLib.derivation import source_series, within_source
+from MedWatermarkLib.derived_series import MARKED
 from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.distortion import Distortion, distortion
 from MedWatermarkLib.header_text import check_name
@@ -37,7 +39,6 @@ from MedWatermarkLib.tables import (
 from MedWatermarkLib.tiles import tile_leaves
 from MedWatermarkLib.volume import Volume, image_hash
 
-_MARKED = "Signed claim embedded as a reversible watermark in the voxel values by MedWatermark"
 _RESTORED = "Watermark of MedWatermark taken out, voxel values as before it was embedded"
 
 _IMAGE_SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
@@ -74,6 +75,8 @@ class Marking:
         When it is marked, and the random numbers of it: the same ones give the same bytes.
     picture : pathlib.Path or None
         New picture of the QR code as it was read back.
+    source : pathlib.Path or None
+        DICOM that a scan of another format came from, as of `derivation.source_series`.
     """
 
     diagnosis: str
@@ -88,6 +91,7 @@ class Marking:
     leaves: Path | None = None
     stamp: Stamp = field(default_factory=Stamp.now)
     picture: Path | None = None
+    source: Path | None = None
 
     @property
     def extras(self) -> list[Path]:
@@ -110,6 +114,8 @@ def mark_file(
     report.step("Reading the scan", 0.1, 0.2)
     volume = read_volume(source, marking.series)
     _check_format(volume, output)
+    if marking.source is not None:
+        volume = _within_source(volume, marking.source, report)
     exclude = None if marking.exclude is None else read_mask(marking.exclude, volume)
     if marking.deidentification is None:
         _mark(volume, output, record, marking, exclude, report, None)
@@ -123,6 +129,15 @@ def mark_file(
         for remark in found.remarks:
             report.warn(remark)
         _mark(clean, output, record, marking, exclude, report, found)
+
+
+def _within_source(volume: Volume, source: Path, report: Report) -> Volume:
+    """Let the mark keep to what the DICOM source of a scan can hold, if that fits the scan."""
+    try:
+        return within_source(volume, source_series(source))
+    except (ImageReadError, ImageWriteError) as error:
+        report.warn(f"The marked scan will not become DICOM again. {error}")
+        return volume
 
 
 def _mark(
@@ -153,7 +168,7 @@ def _mark(
         report.step("Writing the marked scan", 0.75, 0.85)
         new_record.touch(mode=0o600)
         new_record.write_bytes(marked.restoration)
-        write_volume(marked.volume, new_output, _MARKED, marking.stamp)
+        write_volume(marked.volume, new_output, MARKED, marking.stamp)
         tell = report.step("Reading back what was written", 0.85, 1.0)
         written = _read_back(new_output, marked.volume, output)
         reading = read_scan(written, key=marking.key, progress=tell)

@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+from MedWatermarkLib.deidentify_options import (
+    CleanDescriptors,
+    DicomSource,
+    KeepDevice,
+    KeepPatientCharacteristics,
+    PixelsChecked,
+    PseudonymKeyFile,
+    ShiftDates,
+    request_of,
+)
 from MedWatermarkLib.exchange_options import (
     OWNER,
     Folder,
@@ -97,20 +107,19 @@ def share(
         bool, typer.Option("--grant", help="Give it away, and note that on the ledger.")
     ] = False,
     mark_key_file: MarkKeyFile = None,
-    pixels_checked: Annotated[
-        bool,
-        typer.Option(
-            "--pixels-checked",
-            help="I have looked at every image, and no name or number of the patient is drawn "
-            "into it.",
-        ),
-    ] = False,
+    shift_dates: ShiftDates = False,
+    keep_device: KeepDevice = False,
+    keep_patient_characteristics: KeepPatientCharacteristics = False,
+    clean_descriptors: CleanDescriptors = False,
+    pixels_checked: PixelsChecked = False,
+    pseudonym_key_file: PseudonymKeyFile = None,
+    source: DicomSource = None,
     password_stdin: PasswordStdin = False,
     json_lines: Json = False,
 ) -> None:
     """Seal a marked scan, register it, and offer it to one recipient or grant it.
 
-    A scan that still says whose it is, is de-identified by the basic profile first. Nothing leaves
+    A scan that still says whose it is, is de-identified first, as by deidentify. Nothing leaves
     this machine before the scan is sealed. Called again, it goes on where it was, and the same
     folder can be granted to others too.
     """
@@ -140,8 +149,16 @@ def share(
             )
         elif recipient_key is not None:
             wanted = sharing.Granting(recipient_key)
-        source = sharing.Source(scan, key, pixels_checked)
-        sharing.share_scan(source, folder, opened, identity, store, wanted, report)
+        request = request_of(
+            shift_dates,
+            keep_device,
+            keep_patient_characteristics,
+            clean_descriptors,
+            pseudonym_key_file,
+            pixels_checked,
+        )
+        shared = sharing.Source(scan, key, request, source)
+        sharing.share_scan(shared, folder, opened, identity, store, wanted, report)
 
 
 @app.command(

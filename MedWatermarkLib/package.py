@@ -72,6 +72,14 @@ class Package:
     image: Path
     preview: Path
 
+    @classmethod
+    def of(
+        cls, place: Path, manifest: Manifest, claim: Claim, mark_key: bytes, leaves: TileLeaves
+    ) -> Package:
+        """Return what lies unpacked in a folder."""
+        image = place / ("image" if manifest.image.format == "DICOM" else "image.nrrd")
+        return cls(manifest, claim, mark_key, leaves, image, place / manifests.PREVIEW)
+
 
 def new_mark_key() -> bytes:
     """Return a key for the marks of one package: 64 hexadecimal digits of the system's randomness.
@@ -201,15 +209,8 @@ def read_package(
                 if member.name.startswith("image")
             ]
             check_image(paths, manifest.image)
-            claim, leaves = _understood(manifest, parts)
-    return Package(
-        manifest=manifest,
-        claim=claim,
-        mark_key=parts[manifests.MARK_KEY],
-        leaves=leaves,
-        image=place / ("image" if manifest.image.format == "DICOM" else "image.nrrd"),
-        preview=place / manifests.PREVIEW,
-    )
+            claim, leaves = understood(manifest, parts)
+    return Package.of(place, manifest, claim, parts[manifests.MARK_KEY], leaves)
 
 
 def _write(
@@ -294,7 +295,14 @@ def _extract(
     return parts
 
 
-def _understood(manifest: Manifest, parts: dict[str, bytes]) -> tuple[Claim, TileLeaves]:
+def understood(manifest: Manifest, parts: dict[str, bytes]) -> tuple[Claim, TileLeaves]:
+    """Return claim and tile leaves from the small members of a package, after checking them.
+
+    Raises
+    ------
+    PackageContentError
+        If one is not what it must be.
+    """
     if 0 < len(parts[manifests.MARK_KEY]) < LEAST_KEY_SIZE:
         raise PackageContentError("The key of the mark in the package is too short.")
     try:

@@ -24,6 +24,11 @@ from MedWatermarkLib.report import reporting
 
 app = typer.Typer()
 
+SaveMarkKey = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="New file for the mark's secret key, if it has one."),
+]
+
 
 @app.command(
     rich_help_panel=RECIPIENT,
@@ -150,10 +155,7 @@ def receive(
             help="Grant: where the sealed files lie. Sale: only if they must be fetched again.",
         ),
     ] = None,
-    save_mark_key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="New file for the mark's secret key, if it has one."),
-    ] = None,
+    save_mark_key: SaveMarkKey = None,
     wait: Wait = False,
     poll: Poll = 15.0,
     password_stdin: PasswordStdin = False,
@@ -182,6 +184,37 @@ def receive(
             delivery.receive_sale(Path(subject), opened, order, poll if wait else None, report)
         else:
             delivery.receive_granted(subject, opened, order, report)
+
+
+@app.command(
+    rich_help_panel=RECIPIENT,
+    epilog="Examples:\n\nmedwatermark unpack received/\n\nmedwatermark unpack package new-folder/",
+)
+def unpack(
+    package: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PACKAGE",
+            help="A package that is not sealed, or the folder that receive wrote.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OUTPUT]", help="New folder, unless PACKAGE is one."),
+    ] = None,
+    save_mark_key: SaveMarkKey = None,
+    json_lines: Json = False,
+) -> None:
+    """Open a package that is not sealed, check its parts, and tell where scan and claim are.
+
+    Needs no network. Who vouches for the scan, and whether it is as it was registered, is for
+    verify to show.
+    """
+    with reporting(json_lines) as report:
+        report.step("Preparing", 0.0, 0.0)
+        from MedWatermarkLib import unpacked
+
+        unpacked.unpack(package, output, save_mark_key, report)
 
 
 @app.command(

@@ -12,6 +12,7 @@ from MedWatermarkLib.arguments import address, amount
 from MedWatermarkLib.claim import Claim, check_diagnosis
 from MedWatermarkLib.deidentification import deidentified_facts, deidentified_rows
 from MedWatermarkLib.deidentified import Deidentified, Request, deidentified_volume
+from MedWatermarkLib.derivation import derived_scan
 from MedWatermarkLib.dicom import DicomSource
 from MedWatermarkLib.exchange import ExchangeError, Owner, record_of
 from MedWatermarkLib.exchange_commands import report_step
@@ -52,13 +53,17 @@ class Source:
     scan : pathlib.Path
     mark_key : bytes
         Empty for a public mark.
-    pixels_checked : bool
-        Whether a person has looked at the pixels and found no one named in them.
+    request : Request
+        How it is de-identified, if it still says whose it is.
+    dicom : pathlib.Path or None
+        DICOM that a scan of another format came from, as of `derivation.source_series`: with it,
+        it is shared as DICOM.
     """
 
     scan: Path
     mark_key: bytes = field(repr=False)
-    pixels_checked: bool
+    request: Request = field(default_factory=Request)
+    dicom: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,10 @@ def share_scan(
         report.step("Reading the scan", 0.0, 0.6)
         _check_same(owner, source.scan, folder)
     else:
-        owner, packed = _begin(source, folder, ledger, identity, report)
+        _clear_leftover(folder)
+        check_new(folder)
+        with derived_scan(source.scan, source.dicom, folder) as scan:
+            owner, packed = _begin(source, scan, folder, ledger, identity, report)
     report.step("Registering", 0.6, 0.7)
     owner.register()
     facts, rows = _packed_facts(packed, source)
@@ -169,12 +177,10 @@ def share_scan(
 
 
 def _begin(
-    source: Source, folder: Path, ledger: Ledger, identity: Identity, report: Report
+    source: Source, scan: Path, folder: Path, ledger: Ledger, identity: Identity, report: Report
 ) -> tuple[Owner, _Packed]:
-    """Seal the scan, and begin the exchange in the folder."""
-    _clear_leftover(folder)
-    check_new(folder)
-    volume, reading = read_mark(source.scan, source.mark_key, None, report, until=0.3)
+    """Seal the scan, as it is at a path, and begin the exchange in the folder."""
+    volume, reading = read_mark(scan, source.mark_key, None, report, until=0.3)
     claim = reading.claim
     if claim is None:
         raise NoClaimError(
@@ -183,7 +189,7 @@ def _begin(
     check_diagnosis(claim.diagnosis, volume.identity)
     content = Identity.generate()
     report.step("De-identifying", 0.3, 0.4)
-    with _nameless(volume, source, folder) as (image, found):
+    with _nameless(volume, scan, folder, source.request) as (image, found):
         for remark in () if found is None else found.remarks:
             report.warn(remark)
         make_folder(folder)
@@ -204,7 +210,7 @@ def _begin(
 
 @contextmanager
 def _nameless(
-    volume: Volume, source: Source, folder: Path
+    volume: Volume, scan: Path, folder: Path, request: Request
 ) -> Iterator[tuple[Path, Deidentified | None]]:
     """Give the path of the scan without identity: itself, if it has none."""
     if isinstance(volume.source, DicomSource):
@@ -213,14 +219,13 @@ def _nameless(
         except IdentifiedImageError:
             pass
         else:
-            yield source.scan, None
+            yield scan, None
             return
-    request = Request(pixels_checked=source.pixels_checked)
-    with deidentified_volume(volume, source.scan, folder, request, None) as (clean, found):
+    with deidentified_volume(volume, scan, folder, request, None) as (clean, found):
         if isinstance(clean.source, DicomSource):
             yield clean.source.slices[0].path.parent, found
         else:
-            yield source.scan, found
+            yield scan, found
 
 
 def _clear_leftover(folder: Path) -> None:
@@ -246,11 +251,12 @@ def _open_until(owner: Owner, ledger: Ledger, wanted: Selling) -> int | None:
 
 def _packed_facts(packed: _Packed | None, source: Source) -> tuple[dict[str, Any], list[Row]]:
     if packed is None:
-        return {"claim": None, "size": None, "chunks": None, "deidentified": None}, []
+        return dict.fromkeys(("claim", "format", "size", "chunks", "deidentified")), []
     claim, sealed, found = packed.claim, packed.sealed, packed.found
-    request = Request(pixels_checked=source.pixels_checked)
+    request = source.request
     facts = {
         "claim": claim_facts(claim),
+        "format": sealed.manifest.image.format,
         "size": sealed.size,
         "chunks": sealed.tree.count,
         "deidentified": None if found is None else deidentified_facts(found, request),
@@ -259,4 +265,4 @@ def _packed_facts(packed: _Packed | None, source: Source) -> tuple[dict[str, Any
     if found is None:
         return facts, [*rows, ("Identity", "was taken out before")]
     taken = [(f"  {name}", text) for name, text in deidentified_rows(found, request)]
-    return facts, [*rows, ("Identity", "taken out by the basic profile:"), *taken]
+    return facts, [*rows, ("Identity", "taken out:"), *taken]

@@ -410,6 +410,37 @@ def test_a_scan_is_granted_received_and_taken_back(exchange: Exchange) -> None:
     assert [one["what"] for one in trail["events"]] == ["registered", "granted", "grant taken back"]
 
 
+def test_a_scan_without_a_header_is_shared_as_dicom_like_its_source(exchange: Exchange) -> None:
+    """As 3D Slicer shares it: voxels as NRRD, and a list of the files that they came from."""
+    world = exchange.world
+    scan, source = exchange.place / "marked.nrrd", exchange.place / "source.txt"
+    write_volume(read_volume(world.place / "marked"), scan)
+    source.write_text("\n".join(map(str, (world.place / "scan").iterdir())))
+
+    def share() -> dict[str, Any]:
+        return world.as_hospital(
+            *("share", scan, exchange.owner, "--source", source, "--keep-patient-characteristics"),
+            *("--grant", "--recipient-key", world.keys["clinic"]),
+            *world.hospitals_identity,
+        )
+
+    shared = share()
+    assert shared["format"] == "DICOM"
+    profile = [each["meaning"] for each in shared["deidentified"]["profile"]]
+    assert profile[1:] == ["Retain Patient Characteristics Option"]
+    assert share()["record"] == shared["record"]
+    assert not list(exchange.place.glob(".*"))
+    output = exchange.place / "received"
+    received = world.told("receive", shared["record"], output, *world.clinics_identity)
+    sent, arrived = read_volume(scan), read_volume(Path(received["image"]))
+    assert (arrived.rescaled() == sent.voxels).all()
+    assert image_hash(arrived) == image_hash(sent)
+    for file in Path(received["image"]).iterdir():
+        assert NAME.encode() not in file.read_bytes()
+        assert pydicom.dcmread(file).PatientIdentityRemoved == "YES"
+    assert world.told("verify", received["image"], "--leaves", received["leaves"])["passed"]
+
+
 def test_a_secret_mark_travels_with_its_key(exchange: Exchange) -> None:
     world, key = exchange.world, exchange.place / "mark.key"
     key.write_bytes(new_mark_key())
