@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import SimpleITK as sitk
-import sitkUtils
-from pydicom.datadict import keyword_for_tag
 from slicer.i18n import tr as _
 
 from MedWatermarkModule.child import CommandError
+from MedWatermarkModule.deidentification import Deidentification, previewOf
+from MedWatermarkModule.received import Received, loadReceived
 from MedWatermarkModule.task import Service, Task, workFolder
-from MedWatermarkModule.volumes import checkInput, setClaim, writeNode
+from MedWatermarkModule.volumes import checkInput, writeNode
+
+# By the basic profile alone.
+BASIC = Deidentification()
 
 
 class NoFileError(FileNotFoundError):
@@ -58,32 +60,6 @@ class Connection:
         return "".join(f"{lines[name]}\n" for name in lines if name in names)
 
 
-@dataclass(frozen=True)
-class Preview:
-    """
-    What would leave with a scan.
-
-    attributes - What became of each, never with a value: pairs of its name and the outcome.
-    profile - By which rules it was de-identified, in words.
-    """
-
-    attributes: list[tuple[str, str]]
-    profile: str
-
-
-@dataclass(frozen=True)
-class Received:
-    """
-    A scan that arrived.
-
-    node - Its volume node, with the claim in its attributes.
-    facts - As ``medwatermark receive --json`` tells: claim, image, leaves, ...
-    """
-
-    node: object
-    facts: dict
-
-
 class ExchangeLogic:
     """Shares scans with those who do not trust one, and receives from them."""
 
@@ -100,20 +76,22 @@ class ExchangeLogic:
             arguments += ["--until-stdin-closes"]
             return Service(folder, arguments, lambda facts: str(place))
 
-    def preview(self, volume, pixelsChecked: bool = False) -> Task:
+    def preview(self, volume, deidentification: Deidentification = BASIC) -> Task:
         """
         De-identify a scan as it would be shared, and tell what became of its attributes.
 
-        :param pixelsChecked: whether someone looked at every image, and no name is drawn in.
+        :param deidentification: what may leave with it.
         :return: task whose result is ``Preview``. Nothing leaves this computer.
         """
         checkInput(volume)
         with workFolder() as folder:
-            scan, clean = (Path(folder.name) / name for name in ("scan.nrrd", "clean.nrrd"))
+            options = deidentification.arguments(volume, folder)
+            isDICOM = "--source" in options
+            scan = Path(folder.name) / "scan.nrrd"
+            clean = Path(folder.name) / ("clean" if isDICOM else "clean.nrrd")
             writeNode(volume, scan)
-            arguments = ["deidentify", scan, clean]
-            arguments += ["--pixels-checked"] if pixelsChecked else []
-            return Task(folder, arguments, _previewed)
+            arguments = ["deidentify", scan, clean, *options]
+            return Task(folder, arguments, lambda facts: previewOf(facts, isDICOM))
 
     def share(
         self,
@@ -123,22 +101,24 @@ class ExchangeLogic:
         recipient: str = "",
         price: str = "",
         bond: str = "0",
-        pixelsChecked: bool = False,
+        deidentification: Deidentification = BASIC,
     ) -> Task:
         """
         Seal a marked scan, register it, and offer it to one recipient, or grant it.
 
         What leaves: to the store the package, sealed; to the ledger commitments, addresses and
-        price.
+        price. A scan whose DICOM files are known to Slicer leaves as a DICOM series derived from
+        them, with the voxels of the node; else as voxels and geometry.
 
         :param recipientKey: age public key of the recipient.
         :param recipient: address of its account; only for a sale.
         :param price: in ether; without it the scan is given away.
         :param bond: in ether, what is lost to a recipient who is cheated.
+        :param deidentification: what may leave with it.
         :return: task whose result is what ``medwatermark share --json`` tells.
         """
         checkInput(volume)
-        exchange = _newFolder(connection.folder, "share")
+        exchange = newFolder(connection.folder, "share")
         with workFolder() as folder:
             scan = Path(folder.name) / "scan.nrrd"
             writeNode(volume, scan)
@@ -149,7 +129,7 @@ class ExchangeLogic:
                 arguments += ["--recipient", recipient, "--price", price, "--bond", bond or "0"]
             else:
                 arguments += ["--grant"]
-            arguments += ["--pixels-checked"] if pixelsChecked else []
+            arguments += deidentification.arguments(volume, folder)
             return Task(folder, arguments, _asItIs, connection.secret(*names))
 
     def exchanges(self, connection: Connection) -> Task:
@@ -214,7 +194,7 @@ class ExchangeLogic:
         :return: task whose result is ``Received``.
         """
         subject = _folderOfSale(sale, connection) if sale else record
-        output = _newFolder(connection.folder, "received")
+        output = newFolder(connection.folder, "received")
         names = ("ledger", *(("account",) if sale else ()), "identity", "store")
         with workFolder() as folder:
             arguments = ["receive", subject, output, *connection.options(*names)]
@@ -242,20 +222,7 @@ def _asItIs(facts: dict) -> dict:
     return facts
 
 
-def _previewed(facts: dict) -> Preview:
-    profile = "; ".join(each["meaning"] for each in facts["profile"])
-    attributes = [(_words(each["name"]), each["outcome"]) for each in facts["attributes"]]
-    return Preview(attributes, profile)
-
-
-def _words(name: str) -> str:
-    """The DICOM keyword of an attribute that ITK names by its tag, such as ``0010|0010``."""
-    if re.fullmatch(r"[0-9a-f]{4}\|[0-9a-f]{4}", name):
-        return keyword_for_tag(int(name.replace("|", ""), 16)) or name
-    return name
-
-
-def _newFolder(parent: str, purpose: str) -> Path:
+def newFolder(parent: str, purpose: str) -> Path:
     """A name that is free, and says nothing of the patient."""
     if not os.path.isdir(parent):
         raise NoFileError(_("There is no folder {folder} for exchanges.").format(folder=parent))
@@ -273,13 +240,4 @@ def _load(facts: dict) -> Received:
             "RefundedError",
             _("What was sold is not what was registered: payment and bond were taken back."),
         )
-    path = Path(facts["image"])
-    if path.is_dir():
-        reader = sitk.ImageSeriesReader()
-        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(path)))
-        image = reader.Execute()
-    else:
-        image = sitk.ReadImage(str(path))
-    node = sitkUtils.PushVolumeToSlicer(image, name=_("Received scan"))
-    setClaim(node, facts["claim"])
-    return Received(node, facts)
+    return loadReceived(facts)

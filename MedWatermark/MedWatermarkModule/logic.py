@@ -11,8 +11,9 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from MedWatermarkModule import dependencies, patient, views
-from MedWatermarkModule.exchange_logic import ExchangeLogic
+from MedWatermarkModule.exchange_logic import ExchangeLogic, newFolder
 from MedWatermarkModule.parameters import MedWatermarkParameterNode
+from MedWatermarkModule.received import loadReceived
 from MedWatermarkModule.task import Task, workFolder
 from MedWatermarkModule.volumes import (
     VolumeNodeError,
@@ -23,6 +24,7 @@ from MedWatermarkModule.volumes import (
     placeNode,
     setClaim,
     writeNode,
+    writeSource,
     writeWhole,
 )
 
@@ -133,9 +135,10 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         checkOutput(outputVolume, inputVolume)
         _checkPlace(restorationPath)
         with workFolder() as folder:
-            scan, marked, record, diagnosisFile, picture, leaves = _places(
-                folder, "scan.nrrd", "marked.nrrd", "record", "diagnosis.txt", "qr.png", "leaves"
+            scan, marked, record, diagnosisFile, picture = _places(
+                folder, "scan.nrrd", "marked.nrrd", "record", "diagnosis.txt", "qr.png"
             )
+            leaves, source = _places(folder, "leaves", "source.txt")
             writeNode(inputVolume, scan)
             diagnosisFile.write_text(diagnosis, encoding="utf-8")
             arguments = ["embed", scan, marked, "--key-file", _absolute(keyFile), "--record"]
@@ -145,6 +148,8 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
                 arguments += ["--strength", strength]
             if leavesPath:
                 arguments += ["--leaves", leaves]
+            if writeSource(inputVolume, source):  # for a mark that they can hold, too
+                arguments += ["--source", source]
 
             def finish(facts: dict) -> Marked:
                 _checkPlace(restorationPath)
@@ -160,7 +165,52 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
 
             return Task(folder, arguments, finish, f"{password}\n")
 
-    def verify(self, volume, ledger=None, leaves=None, record=None, batchPath=None) -> Task:
+    def exportDICOM(self, volume, folder) -> Task:
+        """
+        Write a scan as DICOM: a new series of its patient and study, with the node's very voxels.
+
+        Slicer's DICOM database must have the files that the scan, or the one it was marked from,
+        was read from. Nothing is de-identified.
+
+        :param volume: scalar volume node.
+        :param folder: new folder.
+        :return: task whose result is what ``medwatermark to-dicom --json`` tells: output, files.
+        :raises VolumeNodeError: if the node cannot be used.
+        """
+        checkInput(volume)
+        with workFolder() as work:
+            scan, source = _places(work, "scan.nrrd", "source.txt")
+            if not writeSource(volume, source):
+                raise VolumeNodeError(
+                    patient.differenceFromInstances(volume)
+                    or _("The DICOM files that {name} came from are not known to Slicer.").format(
+                        name=volume.GetName()
+                    )
+                )
+            writeNode(volume, scan)
+            arguments = ["to-dicom", scan, _absolute(folder), "--source", source]
+            return Task(work, arguments, lambda facts: facts)
+
+    def openPackage(self, package, parent=None) -> Task:
+        """
+        Load the scan of a package, for it to be verified.
+
+        :param package: folder that ``receive`` wrote, or the manifest in it; or a package in one
+            file that is not sealed.
+        :param parent: where a folder is made for what is in one file.
+        :return: task whose result is ``Received``; its facts have the ``leaves`` and the file with
+            the ``mark_key`` that ``verify`` takes.
+        """
+        with workFolder() as folder:
+            arguments = ["unpack", _absolute(package)]
+            if isPackageFile(package):
+                place = newFolder(parent or os.path.dirname(_absolute(package)), "opened")
+                arguments += [place, "--save-mark-key", f"{place}.key"]
+            return Task(folder, arguments, loadReceived)
+
+    def verify(
+        self, volume, ledger=None, leaves=None, record=None, batchPath=None, markKey=None
+    ) -> Task:
         """
         Make the five checks on a scan. The node's attributes then say what claim was read.
 
@@ -168,7 +218,8 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         :param ledger: file that says where the ledger is, or None.
         :param leaves: tile leaves that came with the scan, or None.
         :param record: its restoration record, or None.
-        :param batchPath: its record's place in a batch, or None.
+        :param batchPath: its record's place in a batch, or None; needs the ledger.
+        :param markKey: file with the key of its mark, or None if that is public.
         :return: task whose result is ``Verification``.
         :raises VolumeNodeError: if the node cannot be used.
         """
@@ -182,6 +233,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
                 ("--leaves", leaves),
                 ("--record", record),
                 ("--batch-path", batchPath),
+                ("--mark-key-file", markKey),
             ):
                 if file:
                     arguments += [option, _absolute(file)]
@@ -240,6 +292,11 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         if not slicer.mrmlScene.IsNodePresent(node):
             raise VolumeNodeError(_("The scan is no longer in the scene; load and verify it anew."))
         return views.showAlterations(node, labels)
+
+
+def isPackageFile(package) -> bool:
+    """Whether a package lies in one file, and not unpacked in a folder beside its manifest."""
+    return os.path.isfile(package) and os.path.basename(package) != "manifest.json"
 
 
 def _places(folder, *names: str) -> list[Path]:

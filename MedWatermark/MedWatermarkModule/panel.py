@@ -227,3 +227,7 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         password = dialog.textValue()
         dialog.deleteLater()
         return password if accepted else None
+
+    def askFolder(self, title: str) -> str:
+        """Ask for a folder; "" if the user cancels."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)

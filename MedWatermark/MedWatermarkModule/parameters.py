@@ -25,12 +25,19 @@ class MedWatermarkParameterNode:
     ledgerFile - Where the ledger is.
     leavesFile - Tile leaves that came with the received scan.
     recordFile - Restoration record of the received scan.
+    packageFile - A package to verify, whose scan is not in the scene yet.
+    markKeyFile - File with the key of the received scan's mark.
+    batchPathFile - The place of its record in a batch.
     accountFile - Key file of one's account on the ledger.
     identityFile - Age identity, to which packages are sealed.
     store - Where sealed packages lie.
     exchangesFolder - Where exchanges are kept.
     sharedVolume - The scan to share.
     pixelsChecked - Whether someone looked at every image, and no name is drawn into it.
+    asDICOM - Whether a scan whose DICOM files are known leaves as DICOM.
+    shiftDates, keepDevice, keepPatientCharacteristics, cleanDescriptors - What of their header is
+        kept beyond the basic profile.
+    pseudonymKeyFile - File with the secret that pseudonyms are made of.
     recipient - Address of the recipient's account.
     recipientKey - Age public key of the recipient.
     price, bond - In ether.
@@ -46,12 +53,21 @@ class MedWatermarkParameterNode:
     ledgerFile: str = ""
     leavesFile: str = ""
     recordFile: str = ""
+    packageFile: str = ""
+    markKeyFile: str = ""
+    batchPathFile: str = ""
     accountFile: str = ""
     identityFile: str = ""
     store: str = ""
     exchangesFolder: str = ""
     sharedVolume: vtkMRMLScalarVolumeNode
     pixelsChecked: bool = False
+    asDICOM: bool = True
+    shiftDates: bool = False
+    keepDevice: bool = False
+    keepPatientCharacteristics: bool = False
+    cleanDescriptors: bool = False
+    pseudonymKeyFile: str = ""
     recipient: str = ""
     recipientKey: str = ""
     price: str = ""

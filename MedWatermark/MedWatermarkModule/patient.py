@@ -62,6 +62,20 @@ def differenceFromInstances(node) -> str:
     return ""
 
 
+def hasInstances(node) -> bool:
+    """Whether Slicer's database knows DICOM files of a node; looks for the first one only."""
+    uids = _instanceUIDs(node)
+    return bool(uids and _fileOf(uids[0]))
+
+
+def instanceFiles(node) -> list[str]:
+    """The DICOM files of a node, if Slicer knows them all and the node lies on them; else []."""
+    if not hasInstances(node) or differenceFromInstances(node):
+        return []
+    files = list(map(_fileOf, _instanceUIDs(node)))
+    return files if all(files) else []
+
+
 def _identityInHierarchy(node) -> dict[str, str]:
     """The patient of the subject hierarchy, as Slicer's DICOM reader enters it."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
@@ -95,11 +109,16 @@ def _instanceUIDs(node) -> list[str]:
     return (node.GetAttribute("DICOM.instanceUIDs") or "").split()
 
 
+def _fileOf(uid: str) -> str:
+    """Where Slicer's database has the file of an instance, or ""."""
+    database = getattr(slicer, "dicomDatabase", None)
+    return database.fileForInstance(uid) if database else ""
+
+
 def _firstInstance(node):
     """The header of the first DICOM file of a node, if Slicer's database has it."""
-    database = getattr(slicer, "dicomDatabase", None)
     uids = _instanceUIDs(node)
-    path = database.fileForInstance(uids[0]) if database and uids else ""
+    path = _fileOf(uids[0]) if uids else ""
     return pydicom.dcmread(path, stop_before_pixels=True) if os.path.isfile(path) else None
 
 

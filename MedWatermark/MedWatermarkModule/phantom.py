@@ -1,5 +1,7 @@
 """Scans that the self-test makes for itself: a head of ellipses, as CT and as MR."""
 
+import os
+
 import numpy as np
 import slicer
 import vtk
@@ -44,6 +46,61 @@ def _node(voxels, name, window):
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAutoWindowLevel(False)
     node.GetDisplayNode().SetWindowLevel(*window)
+    return node
+
+
+def writeDICOM(node, folder, name: str):
+    """Write a node as a CT series of a patient, in stored values with an intercept."""
+    import pydicom
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    os.makedirs(folder)
+    study, series, frame = generate_uid(), generate_uid(), generate_uid()
+    matrix = np.diag([-1, -1, 1, 1]) @ ijkToRAS(node)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    for index, values in enumerate(slicer.util.arrayFromVolume(node)):
+        meta = pydicom.dataset.FileMetaDataset()
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = CTImageStorage
+        meta.MediaStorageSOPInstanceUID = generate_uid()
+        instance = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+        instance.SOPClassUID = CTImageStorage
+        instance.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+        instance.StudyInstanceUID, instance.SeriesInstanceUID = study, series
+        instance.FrameOfReferenceUID = frame
+        instance.PatientName, instance.PatientID = name, "4711-0815"
+        instance.Modality, instance.StationName = "CT", "CT-Room-3"
+        instance.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        instance.InstanceNumber = index + 1
+        instance.ImagePositionPatient = [
+            round(each, 6) for each in (matrix @ [0, 0, index, 1])[:3].tolist()
+        ]
+        instance.ImageOrientationPatient = [
+            round(each, 6) for each in (matrix[:3, :2] / spacing[:2]).T.ravel().tolist()
+        ]
+        instance.PixelSpacing = [round(each, 6) for each in spacing[1::-1].tolist()]
+        instance.SliceThickness = round(float(spacing[2]), 6)
+        instance.SamplesPerPixel, instance.PhotometricInterpretation = 1, "MONOCHROME2"
+        instance.Rows, instance.Columns = values.shape
+        instance.BitsAllocated, instance.BitsStored, instance.HighBit = 16, 12, 11
+        instance.PixelRepresentation = 0
+        instance.RescaleSlope, instance.RescaleIntercept = 1, -1100
+        instance.PixelData = (values + 1100).astype("<u2").tobytes()
+        instance.save_as(os.path.join(folder, f"{index}.dcm"), enforce_file_format=True)
+
+
+def readDICOM(folder):
+    """A node with the series of a folder, as Slicer's DICOM module makes one."""
+    import pydicom
+    import SimpleITK as sitk
+    import sitkUtils
+
+    reader = sitk.ImageSeriesReader()
+    files = reader.GetGDCMSeriesFileNames(str(folder))
+    reader.SetFileNames(files)
+    node = sitkUtils.PushVolumeToSlicer(reader.Execute(), name="CT")
+    uids = [pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID for file in files]
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
     return node
 
 

@@ -149,10 +149,8 @@ class ReceiveSection:
             ]
         )
         self.ui.receivedLabel.show()
-        if parameters := self.panel.parameters:
-            parameters.receivedVolume = received.node
-            parameters.leavesFile = received.facts["leaves"]
-            parameters.recordFile = ""
+        if self.panel.parameters:
+            self.panel.section("Verify").choose(received)
         views.show(received.node)
 
 

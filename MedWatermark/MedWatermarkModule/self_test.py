@@ -169,6 +169,77 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         self.click(panel, self.step(panel.ui.offersTable, "Receive"))
         received = slicer.util.arrayFromVolume(choices.receivedVolume)
         np.testing.assert_array_equal(received, slicer.util.arrayFromVolume(marked))
+        self.verifyPackage(panel, os.path.dirname(choices.leavesFile))
+
+    def test_a_scan_from_dicom_is_shared_and_exported_as_dicom_in_the_panel(self):
+        panel = self.panel()
+        choices = panel.parameters
+        choices.inputVolume = self.scanFromDICOM()
+        choices.diagnosis, choices.keyFile = DIAGNOSIS, str(self.keyFile)
+        choices.restorationFile = str(self.record)
+        self.click(panel, panel.ui.embedButton)
+        marked = choices.receivedVolume
+        voxels = slicer.util.arrayFromVolume(marked).copy()
+
+        panel.askFolder = lambda title: str(self.folder)
+        self.addCleanup(delattr, panel, "askFolder")
+        self.click(panel, panel.ui.exportButton)
+        (exported,) = self.folder.glob("marked-*")
+        again = phantom.readDICOM(exported)
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(again), voxels)
+        facts = self.logic.verify(again, record=self.record).wait().facts
+        self.assertEqual(facts["checks"][4]["outcome"], "passed")
+
+        parties = self.parties()
+        self.become(panel, parties["hospital"])
+        self.click(panel, panel.ui.practiceButton)
+        choices.sharedVolume = marked
+        panel.ui.keepDeviceCheckBox.checked = True
+        self.click(panel, panel.ui.previewButton)
+        told = panel.ui.previewTextEdit.plainText
+        self.assertIn("leaves as DICOM", told)
+        self.assertIn("Retain Device Identity Option", told)
+        self.assertIn("StationName: kept", told)
+        choices.recipientKey = parties["clinic"]["key"]
+        self.click(panel, panel.ui.shareButton)
+
+        self.become(panel, parties["clinic"])
+        self.click(panel, panel.ui.offersButton)
+        self.click(panel, self.step(panel.ui.offersTable, "Receive"))
+        received = slicer.util.arrayFromVolume(choices.receivedVolume)
+        np.testing.assert_array_equal(received, voxels)
+        package = os.path.dirname(choices.leavesFile)
+        files = list(Path(package).rglob("*.dcm"))
+        self.assertEqual(len(files), len(voxels))
+        for file in files:
+            self.assertNotIn(b"Roentgen", file.read_bytes())
+        self.verifyPackage(panel, os.path.join(package, "manifest.json"))
+
+    def scanFromDICOM(self):
+        """A CT of a patient, whose files Slicer's DICOM database has as long as the test lasts."""
+        from DICOMLib import DICOMUtils
+
+        series = self.folder / "series"
+        phantom.writeDICOM(phantom.ct(), series, "Roentgen^Anna")
+        database = DICOMUtils.TemporaryDICOMDatabase(str(self.folder / "database"))
+        database.__enter__()
+        self.addCleanup(database.__exit__, None, None, None)
+        DICOMUtils.importDicom(str(series))
+        return phantom.readDICOM(series)
+
+    def verifyPackage(self, panel, package):
+        """Choose a package, click Verify, and have its scan loaded and checked."""
+        choices = panel.parameters
+        slicer.mrmlScene.RemoveNode(choices.receivedVolume)
+        choices.leavesFile = ""
+        choices.packageFile = str(package)
+        self.click(panel, panel.ui.verifyButton)
+        self.assertEqual(choices.packageFile, "")
+        self.assertEqual(choices.receivedVolume.GetAttribute(SIGNER_ATTRIBUTE), self.signer)
+        self.assertEqual(self.shownName(), choices.receivedVolume.GetName())
+        for number in (1, 2, 3, 4):
+            tip = getattr(panel.ui, f"checkIcon{number}").toolTip
+            self.assertEqual(tip, "passed", getattr(panel.ui, f"checkLabel{number}").text)
 
     def parties(self):
         """A hospital and a clinic: files and addresses of each."""

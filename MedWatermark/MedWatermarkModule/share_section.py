@@ -1,10 +1,12 @@
 """The section *Share*: seal a scan, offer it to one recipient, and follow what becomes of it."""
 
 import os
+from dataclasses import fields
 
 from slicer.i18n import tr as _
 
-from MedWatermarkModule import missing
+from MedWatermarkModule import missing, patient
+from MedWatermarkModule.deidentification import Deidentification
 from MedWatermarkModule.exchange_table import ExchangeTable, Row
 
 
@@ -38,7 +40,7 @@ class ShareSection:
         missing.offer(
             self.ui.previewButton,
             _("De-identify the scan here, and show what would leave with it. Nothing leaves."),
-            missing.volume(node) or self.panel.busy(),
+            missing.volume(node) or self._missingKey() or self.panel.busy(),
         )
         missing.offer(
             self.ui.shareButton,
@@ -54,8 +56,17 @@ class ShareSection:
         self._showTable()
 
     def _subject(self) -> tuple:
-        parameters = self.panel.parameters
-        return parameters.sharedVolume, parameters.pixelsChecked
+        """What a preview was made of: the scan, and what may leave with it."""
+        return self.panel.parameters.sharedVolume, self._deidentification()
+
+    def _deidentification(self) -> Deidentification:
+        choices = self.panel.parameters
+        return Deidentification(
+            **{each.name: getattr(choices, each.name) for each in fields(Deidentification)}
+        )
+
+    def _missingKey(self) -> str:
+        return missing.optionalFile(self.panel.parameters.pseudonymKeyFile)
 
     def _missingForSharing(self) -> str:
         parameters = self.panel.parameters
@@ -88,28 +99,40 @@ class ShareSection:
         ).format(store=store, price=price, bond=parameters.bond.strip() or "0")
 
     def onPreview(self, checked=False) -> None:
-        parameters = self.panel.parameters
         subject = self._subject()
         self.panel.run(
-            lambda: self.panel.logic.exchange.preview(
-                parameters.sharedVolume, parameters.pixelsChecked
-            ),
+            lambda: self.panel.logic.exchange.preview(*subject),
             lambda preview, warnings: self._onPreviewed(subject, preview, warnings),
             _("The scan cannot be shared as it is."),
         )
 
     def _onPreviewed(self, subject, preview, warnings: list[str]) -> None:
         self._previewed = subject
+        if preview.isDICOM:
+            what = _(
+                "It leaves as DICOM: voxels, geometry, what is kept of the header as told below, "
+                "and the diagnosis that was signed. De-identified by: {profile}."
+            )
+        else:
+            what = _(
+                "It leaves as voxels and geometry without any header (NRRD), and the diagnosis "
+                "that was signed. De-identified by: {profile}."
+            )
         lines = [
             *warnings,
-            _(
-                "Voxels and geometry leave, and the diagnosis that was signed. De-identified by: "
-                "{profile}."
-            ).format(profile=preview.profile),
+            what.format(profile=preview.profile),
+            self._whyNotDICOM(subject[0], subject[1].asDICOM and not preview.isDICOM),
             *(f"{name}: {outcome}" for name, outcome in preview.attributes),
         ]
-        self.ui.previewTextEdit.setPlainText("\n".join(lines))
+        self.ui.previewTextEdit.setPlainText("\n".join(filter(None, lines)))
         self.ui.previewTextEdit.show()
+
+    def _whyNotDICOM(self, volume, wanted: bool) -> str:
+        if not wanted:
+            return ""
+        return patient.differenceFromInstances(volume) or _(
+            "Slicer's DICOM database does not have the files that the scan came from."
+        )
 
     def onShare(self, checked=False) -> None:
         parameters = self.panel.parameters
@@ -122,7 +145,7 @@ class ShareSection:
                 parameters.recipient.strip(),
                 parameters.price.strip(),
                 parameters.bond.strip(),
-                parameters.pixelsChecked,
+                self._deidentification(),
             ),
             self._onShared,
             _("The scan was not shared."),

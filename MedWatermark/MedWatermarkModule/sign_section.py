@@ -2,10 +2,12 @@
 
 import os
 
+import slicer
 from slicer.i18n import tr as _
 
 from MedWatermarkModule import missing, patient, views
 from MedWatermarkModule.addresses import shortened
+from MedWatermarkModule.exchange_logic import newFolder
 from MedWatermarkModule.pictures import pixmapOfPNG
 
 # No voxel changes by more than this many times the RMSE; the library's patterns say so.
@@ -24,6 +26,7 @@ class SignSection:
             "difference": self.ui.showDifferenceButton,
         }
         self.ui.embedButton.connect("clicked(bool)", self.onEmbed)
+        self.ui.exportButton.connect("clicked(bool)", self.onExport)
         for which, button in self._choices.items():
             button.connect(
                 "toggled(bool)", lambda checked, which=which: self._onChoice(which, checked)
@@ -44,6 +47,14 @@ class SignSection:
             self.ui.embedButton,
             _("Sign the diagnosis and put it into the voxels of a copy of the scan."),
             self._lacking(),
+        )
+        missing.offer(
+            self.ui.exportButton,
+            _(
+                "Write the marked scan as a new DICOM series of its patient and study. It is not "
+                "de-identified."
+            ),
+            self._missingForExport() or self.panel.busy(),
         )
         self.ui.strengthLabel.text = self._strengthInWords()
 
@@ -67,6 +78,17 @@ class SignSection:
             )
             or self.panel.busy()
         )
+
+    def _missingForExport(self) -> str:
+        node = self._comparison.marked if self._comparison else None
+        if not node or not slicer.mrmlScene.IsNodePresent(node):
+            return _("The marked scan is not in the scene.")
+        if not patient.hasInstances(node):
+            return _(
+                "Slicer's DICOM database does not have the files that the scan came from; export "
+                "it in the Data module."
+            )
+        return ""
 
     def _strengthInWords(self) -> str:
         parameters = self.panel.parameters
@@ -128,6 +150,21 @@ class SignSection:
             parameters.sharedVolume = marked.node
             parameters.recordFile = parameters.restorationFile
             parameters.outputVolume = None
+
+    def onExport(self, checked=False) -> None:
+        parent = self.panel.askFolder(_("Folder for a new folder of DICOM files"))
+        if parent:
+            marked = self._comparison.marked
+            self.panel.run(
+                lambda: self.panel.logic.exportDICOM(marked, newFolder(parent, "marked")),
+                self._onExported,
+                _("The scan was not exported."),
+            )
+
+    def _onExported(self, facts: dict, warnings: list[str]) -> None:
+        text = _("{files} DICOM files were written to {output}. They say whose the scan is.")
+        self.ui.embedLabel.text = " ".join([text.format(**facts), *warnings])
+        self.ui.embedLabel.show()
 
     def _qualityInWords(self, marked) -> str:
         facts, signer = marked.facts, marked.facts["claim"]["signer"]

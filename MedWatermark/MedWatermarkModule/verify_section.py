@@ -37,10 +37,16 @@ class VerifySection:
         if parameters and self._verification and node is not self._verification.node:
             self.clear()
         lacking = missing.volume(node)
+        package = parameters.packageFile if parameters else ""
+        purpose = _("Read the mark and check what speaks for the scan.")
+        if package:
+            purpose = _("Load the scan of the package, read its mark and check what speaks for it.")
         missing.offer(
             self.ui.verifyButton,
-            _("Read the mark and check what speaks for the scan."),
-            lacking or self._missingFiles() or self.panel.busy(),
+            purpose,
+            (missing.optionalFile(package) if package else lacking)
+            or self._missingFiles()
+            or self.panel.busy(),
         )
         missing.offer(
             self.ui.restoreButton,
@@ -55,7 +61,15 @@ class VerifySection:
 
     def _missingFiles(self) -> str:
         parameters = self.panel.parameters
-        files = (parameters.ledgerFile, parameters.leavesFile, parameters.recordFile)
+        files = (
+            parameters.ledgerFile,
+            parameters.leavesFile,
+            parameters.recordFile,
+            parameters.markKeyFile,
+            parameters.batchPathFile,
+        )
+        if parameters.batchPathFile and not parameters.ledgerFile:
+            return _("Choose the ledger, which has the batch, under Ledger and account.")
         return next(filter(None, map(missing.optionalFile, files)), "")
 
     def _missingRecord(self) -> str:
@@ -72,16 +86,47 @@ class VerifySection:
         return "" if (labels == 1).any() else _("No place was found that was altered.")
 
     def onVerify(self, checked=False) -> None:
-        parameters = self.panel.parameters
         self.clear()
+        if self.panel.parameters.packageFile:
+            self._open(self.panel.parameters.packageFile)
+        else:
+            self._verify([])
+
+    def _open(self, package: str) -> None:
+        """Load the scan of a package, and go on with that."""
+        folder = self.panel.parameters.exchangesFolder
+        self.panel.run(
+            lambda: self.panel.logic.openPackage(package, folder if os.path.isdir(folder) else ""),
+            self._onOpened,
+            _("The package cannot be opened."),
+        )
+
+    def _onOpened(self, received, warnings: list[str]) -> None:
+        views.show(received.node)
+        if self.panel.parameters:
+            self.choose(received)
+            self._verify(warnings)
+
+    def choose(self, received) -> None:
+        """Choose a scan that arrived, with what came along, in place of what was chosen before."""
+        parameters = self.panel.parameters
+        parameters.receivedVolume = received.node
+        parameters.leavesFile = received.facts["leaves"]
+        parameters.markKeyFile = received.facts["mark_key"] or ""
+        parameters.packageFile = parameters.recordFile = parameters.batchPathFile = ""
+
+    def _verify(self, remarks: list[str]) -> None:
+        parameters = self.panel.parameters
         self.panel.run(
             lambda: self.panel.logic.verify(
                 parameters.receivedVolume,
                 parameters.ledgerFile,
                 parameters.leavesFile,
                 parameters.recordFile,
+                parameters.batchPathFile,
+                parameters.markKeyFile,
             ),
-            self._onVerified,
+            lambda verification, warnings: self._onVerified(verification, [*remarks, *warnings]),
             _("The scan could not be verified."),
         )
 

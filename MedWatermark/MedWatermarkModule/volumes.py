@@ -83,6 +83,14 @@ def writeNode(node, path: Path) -> None:
     sitk.WriteImage(image, str(path), False)
 
 
+def writeSource(node, path: Path) -> bool:
+    """List the DICOM files that a node came from in a text file; false if they are not known."""
+    files = patient.instanceFiles(node)
+    if files:
+        path.write_text("".join(f"{file}\n" for file in files), encoding="utf-8")
+    return bool(files)
+
+
 def fillNode(node, path, likeNode) -> None:
     """Give a node the voxels of a file, and everything else of ``likeNode``."""
     image = sitk.ReadImage(str(path))

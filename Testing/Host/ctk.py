@@ -82,6 +82,56 @@ class ctkCollapsibleButton(qt.PythonQtObject, QtWidgets.QAbstractButton):
         )
 
 
+class _ArrowStyle(QtWidgets.QProxyStyle):
+    """An arrow in place of the check box of a group."""
+
+    def drawPrimitive(self, element, option, painter, widget=None):
+        arrows = QtWidgets.QStyle.PrimitiveElement
+        if element == arrows.PE_IndicatorCheckBox and isinstance(widget, ctkCollapsibleGroupBox):
+            expanded = widget.checked
+            element = arrows.PE_IndicatorArrowDown if expanded else arrows.PE_IndicatorArrowRight
+        super().drawPrimitive(element, option, painter, widget)
+
+
+class ctkCollapsibleGroupBox(qt.PythonQtObject, QtWidgets.QGroupBox):
+    """Mirrors ``ctkCollapsibleGroupBox.cpp``: a group whose title hides what it contains."""
+
+    collapsedHeight = 14
+
+    def __init__(self, parent=None):
+        super().__init__(parent)
+        self.checkable = True
+        self.checked = True
+        self._style = _ArrowStyle(QtWidgets.QApplication.style().name())
+        self.setStyle(self._style)
+        self.toggled.connect(self.expand)
+
+    def _get_collapsed(self):
+        return not self.checked
+
+    def _set_collapsed(self, collapsed):
+        self.checked = not collapsed
+
+    collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
+
+    def expand(self, expanded):
+        self._show_children()
+        title = QtGui.QFontMetrics(self.font).height()
+        self.setMaximumHeight(16777215 if expanded else title + self.collapsedHeight)
+
+    def _show_children(self):
+        widgets = self.findChildren(
+            QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly
+        )
+        for widget in widgets:
+            widget.setVisible(self.checked)
+
+    def showEvent(self, event):
+        # A .ui file says that it is collapsed before it has its children.
+        self._show_children()
+        super().showEvent(event)
+
+
 class ctkPathLineEdit(qt.PythonQtObject, QtWidgets.QWidget):
     """Mirrors ``ctkPathLineEdit.cpp``: a path to type, to choose from history or to browse for."""
 

@@ -52,11 +52,9 @@ def take(scale):
 def work(test, panel):
     """Bring each section to where there is something to see."""
     import slicer
-    from MedWatermarkModule import phantom
 
     choices = panel.parameters
-    scan = phantom.ct()
-    choices.inputVolume = scan
+    choices.inputVolume = test.scanFromDICOM()
     choices.keyFile = str(test.keyFile)
     choices.restorationFile = str(test.record)
     choices.diagnosis = "Acute infarct, left MCA territory; no haemorrhage."
@@ -82,6 +80,7 @@ def work(test, panel):
 
 
 def fold(panel, shown):
+    panel.ui.deidentificationGroupBox.collapsed = False
     for section in SECTIONS:
         getattr(panel.ui, f"{section}CollapsibleButton").collapsed = section != shown
 

@@ -111,7 +111,7 @@ def test_the_hosts_own_widgets_have_nothing_that_slicers_lack(host, said):
                 if not each.startswith("_") and not isinstance(value, qt._Property)
             }
             # Qt calls these; a script does not.
-            own -= {"staticMetaObject", "paintEvent", "sizeHint", "minimumSizeHint"}
+            own -= {"staticMetaObject", "paintEvent", "showEvent", "sizeHint", "minimumSizeHint"}
             assert own <= {*said["names"][name], *said["properties"][name]}, name
 
 
