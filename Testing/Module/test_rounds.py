@@ -71,7 +71,6 @@ def test_closing_reloading_and_entering_leave_no_node_and_no_observer(
 def test_a_saved_scene_holds_no_secret(
     panel, phantom, key_file, record, answer, click, finish, tmp_path
 ):
-    import slicer
 
     from MedWatermarkLib.account import load_account
 
@@ -93,23 +92,72 @@ def test_a_saved_scene_holds_no_secret(
     finish()
     assert panel.ui.checkIcon5.toolTip == "passed"
 
-    bundle = tmp_path / "scene.mrb"
+    members = saved_scene(tmp_path)
+    assert str(key_file).encode() in members["scene"]
+    assert_nothing_secret(
+        members,
+        {
+            "key": bytes(load_account(key_file, PASSWORD).key),
+            "record": record.read_bytes()[:64],
+        },
+    )
+    assert not [name for name in members if "minus original" in name]
+
+
+def test_a_scene_that_is_saved_after_a_sale_holds_no_secret_of_either_side(module, tmp_path):
+    import slicer
+
+    from MedWatermarkLib.account import load_account
+    from MedWatermarkLib.identity_file import load_identity
+
+    test = sys.modules["MedWatermark"].MedWatermarkTest()
+    test.setUp()
+    try:
+        test.test_a_scan_is_sold_and_received_in_the_panel()
+        choices = slicer.modules.MedWatermarkWidget.parameters
+        keys = {"pseudonymKeyFile": "of pseudonyms alone", "markKeyFile": "of the mark alone"}
+        for name, key in keys.items():
+            file = test.folder / name
+            file.write_text(key)
+            setattr(choices, name, str(file))
+        secrets = {name: key.encode() for name, key in keys.items()}
+        for party in ("hospital", "clinic", "doctor"):
+            account = load_account(test.folder / f"{party}.json", PASSWORD)
+            secrets[f"key of {party}"] = bytes(account.key)
+        for party in ("hospital", "clinic"):
+            identity = load_identity(test.folder / f"{party}.age", PASSWORD)
+            secrets[f"identity of {party}"] = identity.text.encode()
+        secrets["record"] = test.record.read_bytes()[:64]
+        members = saved_scene(tmp_path)
+    finally:
+        test.doCleanups()
+        slicer.mrmlScene.Clear()
+    for name in ("clinic.json", "clinic.age", "markKeyFile", "Received scan"):
+        assert name.encode() in members["scene"]
+    assert_nothing_secret(members, secrets)
+
+
+def saved_scene(folder):
+    """Save the scene as .mrb: its files by their names, and the scene itself as "scene"."""
+    import slicer
+
+    bundle = folder / "scene.mrb"
     assert slicer.mrmlScene.WriteToMRB(str(bundle))
     with zipfile.ZipFile(bundle) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    scene = next(content for name, content in members.items() if name.endswith(".mrml"))
+    [scene] = [content for name, content in members.items() if name.endswith(".mrml")]
     assert b"MedWatermark.Claim" in scene
-    assert str(key_file).encode() in scene
-    secrets = {
+    return {**members, "scene": scene}
+
+
+def assert_nothing_secret(members, secrets):
+    known = {
         "password": PASSWORD.encode(),
-        "key": bytes(load_account(key_file, PASSWORD).key),
-        "key as hex": load_account(key_file, PASSWORD).key.hex().encode(),
         "key file": b'"ciphertext"',
-        "record": record.read_bytes()[:64],
         "age identity": b"AGE-SECRET-KEY",
+        **secrets,
     }
     for name, content in members.items():
-        for secret, value in secrets.items():
+        for secret, value in known.items():
             assert value not in content, f"{secret} in {name}"
             assert value.hex().encode() not in content, f"{secret} in {name}"
-    assert not [name for name in members if "minus original" in name]
