@@ -3,7 +3,7 @@
 One noun, one file; each imports only what stands before it here, and nothing imports Slicer or Qt:
 
 - scans: ``volume``, ``stamp``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``,
-  ``slice_grid``, ``identity``;
+  ``slice_grid``, ``identity``, ``derivation``;
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
 - the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``pilots``,
@@ -19,7 +19,7 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - the ledger: ``signature``, ``record*``, ``sale*``, ``contract*``, ``journal``, ``fees``,
   ``transactions``, ``registry*``, ``fair_exchange``, ``embedded_chain``, ``ledger``,
   ``practice``;
-- packages: ``package``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
+- packages: ``package``, ``unpacked``, ``sealing``, ``sealed_package``, ``sale_file``, ``store``;
 - ``exchange``: its two sides, ``owner`` and ``recipient``, in steps that can be repeated; ``cheat``
   is an owner who sends one wrong chunk, for the demonstration and the tests;
 - ``verify``: every check on a scan that was received;
