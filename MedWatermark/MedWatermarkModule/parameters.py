@@ -1,10 +1,13 @@
 """The choices of the panel, which are saved with the scene, and what connects them to widgets."""
 
+from typing import Annotated
+
 import ctk
 import qt
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.parameterNodeWrapper import (
     GuiConnector,
+    WithinRange,
     parameterNodeGuiConnector,
     parameterNodeWrapper,
 )
@@ -47,7 +50,8 @@ class MedWatermarkParameterNode:
     outputVolume: vtkMRMLScalarVolumeNode
     diagnosis: str = ""
     keyFile: str = ""
-    strength: float = 0.0
+    # Slicer gives the spin box this range; without one, any: then 0 is no longer its least value.
+    strength: Annotated[float, WithinRange(0, 1000)] = 0.0
     restorationFile: str = ""
     receivedVolume: vtkMRMLScalarVolumeNode
     ledgerFile: str = ""
@@ -79,7 +83,6 @@ class _TextConnector(GuiConnector):
 
     widgetType = None
     textProperty = ""
-    changeSignal = ""
 
     @classmethod
     def canRepresent(cls, widget, datatype) -> bool:
@@ -94,10 +97,14 @@ class _TextConnector(GuiConnector):
         self._widget = widget
 
     def _connect(self):
-        getattr(self._widget, self.changeSignal).connect(self.changed)
+        self._editor().textChanged.connect(self.changed)
 
     def _disconnect(self):
-        getattr(self._widget, self.changeSignal).disconnect(self.changed)
+        self._editor().textChanged.disconnect(self.changed)
+
+    def _editor(self):
+        """The widget that is written in."""
+        return self._widget
 
     def widget(self):
         return self._widget
@@ -117,7 +124,6 @@ class PlainTextEditToStrConnector(_TextConnector):
 
     widgetType = qt.QPlainTextEdit
     textProperty = "plainText"
-    changeSignal = "textChanged"
 
 
 @parameterNodeGuiConnector
@@ -126,4 +132,7 @@ class PathLineEditToStrConnector(_TextConnector):
 
     widgetType = ctk.ctkPathLineEdit
     textProperty = "currentPath"
-    changeSignal = "currentPathChanged"
+
+    def _editor(self):
+        # currentPathChanged is silent when a path is taken out of the field: it is not valid then.
+        return self._widget.comboBox().lineEdit()

@@ -168,7 +168,17 @@ class ctkPathLineEdit(qt.PythonQtObject, QtWidgets.QWidget):
         layout.addWidget(self._combo)
         layout.addWidget(button)
         self.setFocusProxy(self._combo.lineEdit())
-        self._combo.lineEdit().textChanged.connect(self.currentPathChanged)
+        self._is_valid = False
+        self._combo.lineEdit().textChanged.connect(self._update_has_valid_input)
+
+    def _update_has_valid_input(self, path):
+        """As in CTK: a path that is no longer valid, such as an empty one, is not told of."""
+        endings = [each.removeprefix("*") for each in self.property("nameFilters") or ("",)]
+        was_valid, self._is_valid = self._is_valid, path != "" and path.endswith(tuple(endings))
+        if self._is_valid:
+            self.currentPathChanged.emit(path)
+        if self._is_valid != was_valid:
+            self.validInputChanged.emit(self._is_valid)
 
     def _get_path(self):
         return self._combo.lineEdit().text()

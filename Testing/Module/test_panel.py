@@ -92,6 +92,9 @@ def test_files_that_are_not_there_are_named_before_verifying(panel, phantom, rec
     assert panel.ui.verifyButton.toolTip.endswith("ledger.toml.")
     assert not panel.ui.verifyButton.enabled
     assert panel.ui.showAlterationsButton.toolTip == "Verify the scan first."
+    panel.ui.ledgerPathLineEdit.setCurrentPath("")
+    assert panel.parameters.ledgerFile == ""
+    assert panel.ui.verifyButton.enabled
 
 
 def test_a_strength_is_said_in_units_of_the_scan(panel):
@@ -99,6 +102,9 @@ def test_a_strength_is_said_in_units_of_the_scan(panel):
     panel.ui.strengthSpinBox.value = 2
     assert panel.parameters.strength == 2
     assert panel.ui.strengthLabel.text.startswith("2 on average, and no voxel by more than 14")
+    panel.ui.strengthSpinBox.value = -1
+    assert panel.parameters.strength == 0
+    assert panel.ui.strengthSpinBox.text == "As suits the scan"
 
 
 def test_a_volume_without_voxels_can_do_nothing(panel):

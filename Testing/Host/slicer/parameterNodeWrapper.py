@@ -1,9 +1,10 @@
 """Typed parameters in a MRML node, connected to widgets.
 
 Mirrors Slicer's ``Base/Python/slicer/parameterNodeWrapper/``: ``serializers.py`` (str, bool,
-int, float, Enum and node), ``guiConnectors.py`` (the connectors of the widgets below),
-``wrapper.py``. Values are kept in the vtkMRMLScriptedModuleNode as Slicer keeps them, so that
-they go with a scene. Unlike there, values are read anew each time instead of cached.
+int, float, Enum and node), ``validators.py`` (a range), ``guiConnectors.py`` (the connectors of
+the widgets below), ``wrapper.py``. Values are kept in the vtkMRMLScriptedModuleNode as Slicer
+keeps them, so that they go with a scene. Unlike there, values are read anew each time instead of
+cached.
 """
 
 import enum
@@ -16,6 +17,7 @@ import vtk
 
 __all__ = [
     "GuiConnector",
+    "WithinRange",
     "isParameterNodeWrapper",
     "parameterNodeGuiConnector",
     "parameterNodeWrapper",
@@ -24,12 +26,33 @@ __all__ = [
 _PROPERTY = "SlicerParameterName"
 
 
+def splitAnnotations(datatype):
+    """Mirrors ``util.splitAnnotations``: the type, and the validators beside it."""
+    plain, *annotations = typing.get_args(typing.Annotated[datatype, None])
+    return plain, [each for each in annotations if isinstance(each, WithinRange)]
+
+
+class WithinRange:
+    """Mirrors ``validators.WithinRange``: both ends belong to the range."""
+
+    def __init__(self, minimum, maximum):
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def validate(self, value):
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(
+                f"Value must be within range [{self.minimum}, {self.maximum}], is {value}"
+            )
+
+
 class _Serializer:
     """Mirrors the classes of ``serializers.py``: a parameter's text and node reference."""
 
     def __init__(self, datatype):
-        self.type = datatype
-        self.is_node = issubclass(datatype, slicer.vtkMRMLNode)
+        self.annotated = datatype
+        self.type, self.validators = splitAnnotations(datatype)
+        self.is_node = issubclass(self.type, slicer.vtkMRMLNode)
 
     def default(self):
         if self.is_node:
@@ -42,6 +65,8 @@ class _Serializer:
         accepted = (int, float) if self.type is float else self.type
         if value is not None and not isinstance(value, accepted):
             raise TypeError(f"{name} must be {self.type.__name__}, not {type(value).__name__}")
+        for validator in self.validators:
+            validator.validate(value)
         if self.is_node:
             node.SetParameter(name, "")
             node.SetNodeReferenceID(name, value.GetID() if value else None)
@@ -129,7 +154,8 @@ class _WidgetConnector(GuiConnector):
 
     @classmethod
     def canRepresent(cls, widget, datatype):
-        return type(widget) is cls.widgetType and issubclass(datatype, cls.datatype)
+        plain, _ranges = splitAnnotations(datatype)
+        return type(widget) is cls.widgetType and issubclass(plain, cls.datatype)
 
     @classmethod
     def create(cls, widget, datatype):
@@ -170,6 +196,14 @@ class QSpinBoxToIntConnector(_WidgetConnector):
 @parameterNodeGuiConnector
 class QDoubleSpinBoxToFloatConnector(QSpinBoxToIntConnector):
     widgetType, datatype = qt.QDoubleSpinBox, float
+
+    @classmethod
+    def create(cls, widget, datatype):
+        # Slicer widens what a .ui file says, where the type names no range.
+        _plain, ranges = splitAnnotations(datatype)
+        within = ranges[0] if ranges else WithinRange(float("-inf"), float("inf"))
+        widget.minimum, widget.maximum = within.minimum, within.maximum
+        return cls(widget)
 
 
 @parameterNodeGuiConnector
@@ -259,7 +293,7 @@ class _Wrapper:
         for name, widget in mapping.items():
             if name not in self.allParameters:
                 raise ValueError(f"Cannot find a param with the given name: {name}")
-            connectors[name] = _createGuiConnector(widget, self.allParameters[name][0].type)
+            connectors[name] = _createGuiConnector(widget, self.allParameters[name][0].annotated)
         tag = len(self._observers)
         self._connectors[tag] = connectors
         for name, connector in connectors.items():
@@ -324,7 +358,7 @@ def parameterNodeWrapper(classtype=None):
         return parameterNodeWrapper
     members = {}
     parameters = {}
-    for name, datatype in typing.get_type_hints(classtype).items():
+    for name, datatype in typing.get_type_hints(classtype, include_extras=True).items():
         serializer = _Serializer(datatype)
         parameters[name] = serializer, getattr(classtype, name, serializer.default())
         members[name] = _makeProperty(name, serializer)
