@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,7 @@ class Child:
         self._lines = folder / "lines.jsonl"
         self._complaint = folder / "complaint.txt"
         self._rest = b""
+        self._deadline = None
         command = [python(), "-m", "MedWatermarkLib", *map(str, arguments), "--json"]
         with self._lines.open("wb") as lines, self._complaint.open("wb") as complaint:
             self._process = subprocess.Popen(
@@ -75,8 +77,12 @@ class Child:
         return [json.loads(line) for line in lines]
 
     def returnCode(self) -> int | None:
-        """With what it ended, or None while it runs."""
-        return self._process.poll()
+        """With what it ended, or None while it runs, or the Python that it launched."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._deadline = self._deadline or time.monotonic() + PATIENCE_S
+        return None if _runs(self._process) and time.monotonic() < self._deadline else code
 
     def complaint(self) -> str:
         """What it said beside its lines, which it does when it was called wrongly."""
@@ -89,11 +95,12 @@ class Child:
     def close(self) -> None:
         """Have it ended, by force if it must be."""
         self.cancel()
-        try:
-            self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end = time.monotonic() + PATIENCE_S
+        while self.returnCode() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        if _runs(self._process):
+            _kill(self._process)
+        self._process.wait()
         with suppress(OSError):  # It ended before it had read all.
             self._process.stdin.close()
         self._reader.close()
@@ -133,6 +140,33 @@ def _end(process: subprocess.Popen) -> None:
         subprocess.run(tree, capture_output=True, check=False, **_apart())
     else:
         os.killpg(process.pid, signal.SIGTERM)
+
+
+def _runs(process: subprocess.Popen) -> bool:
+    """
+    Whether a process runs, or one that it started.
+
+    PythonSlicer is a launcher that dies of a signal at once, and the Python that it launched puts
+    its files away first.
+    """
+    if process.poll() is None:
+        return True
+    if os.name == "nt":
+        return False
+    try:
+        os.killpg(process.pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _kill(process: subprocess.Popen) -> None:
+    """End a process by force, with all that it started."""
+    if os.name == "nt":
+        process.kill()
+    else:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _apart() -> dict:

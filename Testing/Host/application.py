@@ -131,9 +131,13 @@ def _subfolder(folder, name):
 
 
 def _put_python_on_path(folder):
-    """Slicer's launcher puts ``PythonSlicer`` there, which runs Slicer's Python."""
+    """Slicer's launcher puts ``PythonSlicer`` there, which runs Slicer's Python.
+
+    As CTK's AppLauncher (``Base/ctkAppLauncher.cpp``), it waits for what it launched to pass on its
+    exit code, and does not pass on signals.
+    """
     launcher = folder / "PythonSlicer"
-    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
     launcher.chmod(0o755)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
 

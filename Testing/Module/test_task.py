@@ -82,7 +82,7 @@ def test_a_cancelled_task_ends_soon_and_leaves_nothing(start, tmp_path):
     assert not folder.exists()
     assert not list(tmp_path.iterdir())
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.killpg(pid, 0)
 
 
 def test_a_progress_that_raises_ends_the_child(start, tmp_path):
@@ -95,7 +95,7 @@ def test_a_progress_that_raises_ends_the_child(start, tmp_path):
         task.wait(interrupt)
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.killpg(pid, 0)
 
 
 def test_a_slicer_without_its_python_says_so(module, start, monkeypatch, tmp_path):
