@@ -26,6 +26,7 @@ SECTIONS = {
     "Receive": ReceiveSection,
 }
 VOLUMES = ("inputVolume", "receivedVolume", "sharedVolume")
+SELECTORS = ("inputSelector", "outputSelector", "receivedSelector", "sharedSelector")
 # How often a running task is looked at.
 POLL_MS = 100
 
@@ -55,6 +56,8 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         for name in SECTIONS:
             getattr(self.ui, name).setMRMLScene(slicer.mrmlScene)
+        for name in SELECTORS:
+            self._heedChoice(getattr(self.ui, name))
 
         self.logic = MedWatermarkLogic()
         self._timer = qt.QTimer()
@@ -133,6 +136,14 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for node in self._observedVolumes:
             self.addObserver(node, imageModified, self.updateSections)
         self.updateSections()
+
+    def _heedChoice(self, selector) -> None:
+        """Since Slicer 5.12 a selector is silent when another node of the same name is chosen."""
+        parameter = selector.property("SlicerParameterName")
+        selector.connect(
+            "nodeActivated(vtkMRMLNode*)",
+            lambda node: self.parameters and setattr(self.parameters, parameter, node),
+        )
 
     def updateSections(self, caller=None, event=None) -> None:
         for section in self.sections.values():

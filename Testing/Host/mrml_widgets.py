@@ -36,6 +36,7 @@ class qMRMLNodeComboBox(qt.PythonQtObject, QtWidgets.QWidget):
 
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
+    nodeActivated = QtCore.Signal(object)
     nodeAddedByUser = QtCore.Signal(object)
 
     def __init__(self, parent=None):
@@ -65,7 +66,9 @@ class qMRMLNodeComboBox(qt.PythonQtObject, QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._combo)
         self._current_id = ""
+        self._current_text = ""
         self._combo.currentIndexChanged.connect(self._on_index_changed)
+        self._combo.activated.connect(self._on_activated)
         self.setEnabled(False)
 
     def mrmlScene(self):
@@ -146,11 +149,18 @@ class qMRMLNodeComboBox(qt.PythonQtObject, QtWidgets.QWidget):
         else:
             self._emit_if_changed()
 
+    def _on_activated(self, index):
+        """A person chose a node or "None"."""
+        if self._combo.itemData(index) != CREATE:
+            self.nodeActivated.emit(self.currentNode())
+
     def _emit_if_changed(self):
+        """As in Slicer since 5.12, another node of the same name is no change."""
         node = self.currentNode()
-        identifier = node.GetID() if node else ""
-        if identifier != self._current_id:
-            self._current_id = identifier
+        identifier, text = node.GetID() if node else "", self._combo.currentText()
+        is_told = identifier != self._current_id and text != self._current_text
+        self._current_id, self._current_text = identifier, text
+        if is_told:
             self.currentNodeChanged.emit(node)
             self.currentNodeIDChanged.emit(identifier)
 

@@ -65,6 +65,20 @@ def test_the_first_scan_is_chosen_and_label_maps_are_not_offered(host, panel, ph
         assert selector.currentNode() is scan
 
 
+def test_of_two_scans_of_one_name_the_one_that_a_person_chose_is_taken(panel, phantom):
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    first, second = phantom.ct(), phantom.ct()
+    second.SetName(first.GetName())
+    panel.exit()
+    panel.enter()
+    assert panel.parameters.inputVolume is first
+    QTest.keyClick(panel.ui.inputSelector._combo, Qt.Key.Key_Down)
+    assert panel.ui.inputSelector.currentNode() is second
+    assert panel.parameters.inputVolume is second
+
+
 def test_each_choice_brings_embed_nearer(panel, phantom, key_file, record):
     button = panel.ui.embedButton
     choices = panel.parameters
