@@ -92,7 +92,14 @@ def install(requester: str = "MedWatermark") -> None:
         except ModuleNotFoundError:  # Slicer 5.10
             slicer.util.pip_install([*missing, "-c", str(constraints)])
         else:
-            pip_ensure(missing, constraints=constraints, prompt_install=False, requester=requester)
+            pip_ensure(
+                missing,
+                constraints=constraints,
+                prompt_install=False,
+                # Without a window nobody would answer; with one, ``require`` says it.
+                prompt_restart=False,
+                requester=requester,
+            )
     importlib.invalidate_caches()
 
 

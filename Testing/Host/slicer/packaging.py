@@ -1,8 +1,9 @@
 """Packages that a module needs; mirrors Slicer's ``Base/Python/slicer/packaging.py``."""
 
+import importlib
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, requires, version
 from pathlib import Path
 
 import slicer
@@ -40,9 +41,10 @@ def pip_ensure(
     prompt_install=True,
     requester=None,
     skip_in_testing=True,
+    prompt_restart=True,
     **ignored,
 ):
-    """Install what is missing, after asking."""
+    """Install what is missing, after asking; ask for a restart if packages in use were replaced."""
     missing = [str(req) for req in requirements if not pip_check(req)]
     if not missing or (skip_in_testing and slicer.app.testingEnabled()):
         return
@@ -50,7 +52,15 @@ def pip_ensure(
         f"{requester} needs these Python packages: {', '.join(missing)}. Install them?"
     ):
         raise RuntimeError("User declined package installation")
+    before = _versions_in_use()
     pip_install(missing, constraints)
+    importlib.invalidate_caches()
+    if prompt_restart and _versions_in_use() != before:
+        slicer.util.confirmYesNoDisplay("Updated packages are in use. Restart now?")
+
+
+def _versions_in_use():
+    return {each.name: each.version for each in distributions() if each.name in sys.modules}
 
 
 def pip_install(requirements, constraints=None, **ignored):
