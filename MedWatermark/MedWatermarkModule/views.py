@@ -76,6 +76,8 @@ def showAlterations(node, labels):
         slicer.mrmlScene.GenerateUniqueName(_("{name} altered").format(name=node.GetName())),
     )
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    # Before segments are filled: those of a transformed scan would be moved twice.
+    segmentation.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     segmentation.CreateDefaultDisplayNodes()
     names = {ALTERED: _("Altered"), UNTOLD: _("Nothing can be told")}
     for label, part in ((1, ALTERED), (2, UNTOLD)):
@@ -89,7 +91,6 @@ def showAlterations(node, labels):
             )
     display = segmentation.GetDisplayNode()
     display.SetSegmentOpacity2DFill(UNTOLD[0], 0.15)
-    segmentation.SetAndObserveTransformNodeID(node.GetTransformNodeID())
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     hierarchy.SetItemParent(
         hierarchy.GetItemByDataNode(segmentation),

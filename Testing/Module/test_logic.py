@@ -196,6 +196,20 @@ def test_the_alterations_of_a_scan_that_has_gone_are_not_shown(logic, scan):
         logic.showAlterations(verification)
 
 
+def test_alterations_lie_on_a_scan_from_a_tilted_gantry(module, scan, phantom):
+    import slicer
+    from MedWatermarkModule import views
+
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(phantom.shear())
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    labels = np.zeros((5, 256, 256), np.uint8)
+    labels[3, 96:152, 88:144] = 1
+    segmentation = views.showAlterations(scan, labels)
+    shown = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "altered", scan)
+    np.testing.assert_array_equal(shown, labels)
+
+
 def test_the_views_jump_through_a_parent_transform(module, scan, phantom):
     import slicer
     from MedWatermarkModule import views
