@@ -110,12 +110,13 @@ def trials() -> None:
 
 
 def _part(voxels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Take one slice or a few, three times out of four cut to a window."""
+    """Take one slice or a few, nearly always cut to a window."""
     count = int(rng.choice([1, 1, 1, 3]))
     start = int(rng.integers(0, max(1, len(voxels) - count)))
     height, width = voxels.shape[1:]
-    if rng.random() < 0.75:
-        height, width = min(height, 208), min(width, 216)
+    if rng.random() < 0.95:
+        side = int(rng.integers(100, 220))
+        height, width = min(height, side), min(width, side)
     top, left = (int(rng.integers(0, n - m + 1)) for n, m in
                  ((voxels.shape[1], height), (voxels.shape[2], width)))  # fmt: skip
     part = voxels[start : start + count, top : top + height, left : left + width]
