@@ -50,6 +50,13 @@ class Change:
         counts = self.projections[by % TILE, bx % TILE]
         return np.asarray(np.arange(len(self.rows)) < counts[:, None])
 
+    def blocks(self, voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the voxels of the blocks that change, (n, 8, 8), in order of the mask."""
+        depth, ny, nx = self.mask.shape
+        whole = voxels[:, : ny * BLOCK, : nx * BLOCK]
+        tiles = whole.reshape(depth, ny, BLOCK, nx, BLOCK).transpose(0, 1, 3, 2, 4)
+        return np.asarray(tiles[self.mask])
+
     def apply(self, voxels: npt.NDArray[Any], sign: int) -> npt.NDArray[np.float64]:
         """Add the change (1) or take it out (-1), in place.
 

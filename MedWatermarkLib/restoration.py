@@ -42,8 +42,11 @@ class Restoration:
         NumPy's name of its dtype, without byte order.
     change : Change
         What was added to it.
-    original, marked : bytes
-        `digest` of the volume without and with the mark.
+    original : bytes
+        `digest` of the changed blocks without the mark; all other voxels are those of the volume
+        with it.
+    marked : bytes
+        `digest` of the volume with the mark.
     corrections : (m, 2) int64 array
         Flat index of a float voxel, and what to add to its bits, read as an integer, once the
         change was taken out.
@@ -140,7 +143,7 @@ class Restoration:
 
 
 def digest(voxels: Array) -> bytes:
-    """Return 16 bytes of the SHA-256 of a volume's shape and little-endian values."""
+    """Return 16 bytes of the SHA-256 of an array's shape and little-endian values."""
     little = np.ascontiguousarray(voxels, voxels.dtype.newbyteorder("<"))
     head = repr((voxels.shape, voxels.dtype.name)).encode()
     state = hashlib.sha256(head)

@@ -207,7 +207,7 @@ def embed(
         shape=work.shape,
         dtype=original.dtype.name,
         change=change,
-        original=digest(original),
+        original=digest(change.blocks(original)),
         marked=digest(result),
         corrections=_corrections(change, marked, work),
         slope=np.ones(len(work)),
@@ -310,7 +310,7 @@ def restore(voxels: npt.ArrayLike, restoration: bytes) -> Array:
     record.change.apply(work, -1)
     correct(work, record.corrections)
     original = work.astype(record.dtype, copy=False)
-    if digest(original) != record.original:
+    if digest(record.change.blocks(original)) != record.original:
         raise RestorationError("The restoration record is damaged; take another copy of it.")
     return np.asarray(original)
 

@@ -2,12 +2,14 @@
 
 Run from the root of the project:
 
-    python Testing/Benchmarks/speed.py [--full]
+    python Testing/Benchmarks/speed.py [--full] [--peers]
 
 The unit is `scipy.fft.dctn` and `idctn` over all 8x8 blocks of the volume, float32, contiguous
 (n, 8, 8), two workers; every figure is a ratio of medians of turns taken in one run, so that the
-machine's speed and its other work fall out. `--full` takes a made-up volume whose body fills its
-slices, the worst case, in place of the real series.
+machine's speed and its other work fall out. The same of the processor's time, of all cores, which
+other work on the machine hardly touches. `--full` takes a made-up volume whose body fills its
+slices, the worst case, in place of the real series. `--peers`, with the extra `bench` installed,
+embeds 128 bits by each peer into the 8-bit view of three slices, as if into all.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ from MedWatermarkLib.watermark import embed, extract, restore
 TURNS = 7
 
 
-def seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(action: Callable[[], object]) -> tuple[float, float]:
+    """Return how long an action takes, on the clock and of the processor's time."""
+    start, busy = time.perf_counter(), time.process_time()
     action()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - busy
 
 
 def main() -> None:
@@ -53,15 +56,40 @@ def main() -> None:
         "restore": lambda: restore(embedded.voxels, embedded.restoration),
         "np.copy": lambda: voxels.copy(),
     }
-    turns: dict[str, list[float]] = {name: [] for name in actions}
+    turns: dict[str, list[tuple[float, float]]] = {name: [] for name in actions}
     for _ in range(TURNS):
         for name, action in actions.items():
             turns[name].append(seconds(action))
-    unit = statistics.median(turns["dctn + idctn of all blocks"])
+    unit, busy = medians(turns["dctn + idctn of all blocks"])
     print(f"{voxels.shape} {voxels.dtype}, {int(embedded.blocks.sum())} blocks marked")
     for name, times in turns.items():
-        median = statistics.median(times)
-        print(f"{name:28s} {median / unit:6.2f} of the transform  ({median:.3f} s)")
+        clock, processor = medians(times)
+        print(
+            f"{name:28s} {clock / unit:6.2f} of the transform  ({clock:.3f} s), of the processor's "
+            f"time {processor / busy:.2f}"
+        )
+    if "--peers" in sys.argv[1:]:
+        tell_peers(voxels, *medians(turns["embed"]))
+
+
+def medians(times: list[tuple[float, float]]) -> tuple[float, float]:
+    clock, processor = zip(*times, strict=True)
+    return statistics.median(clock), statistics.median(processor)
+
+
+def tell_peers(voxels: np.ndarray, clock: float, processor: float) -> None:
+    from peers import BITS, coloured, peers, shown
+
+    middle = len(voxels) // 2
+    pictures = coloured(shown(voxels[middle : middle + 3]))
+    bits = np.random.default_rng(0).integers(0, 2, BITS).astype(np.uint8)
+    for peer in peers():
+        times = [seconds(lambda p=p, peer=peer: peer.write(p, bits, 1)) for p in pictures]
+        theirs, busy = (len(voxels) * one for one in medians(times))
+        print(
+            f"{peer.name:28s} {theirs / clock:6.1f} times as long as embed, of the processor's "
+            f"time {busy / processor:.1f}"
+        )
 
 
 if __name__ == "__main__":
