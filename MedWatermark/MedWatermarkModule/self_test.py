@@ -371,7 +371,8 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         """The panel, as it is when its module was chosen."""
         panel = slicer.modules.medwatermark.widgetRepresentation().self()
         panel.enter()
-        self.addCleanup(panel.exit)
+        # "Reload and Test" leaves the module open.
+        self.addCleanup(panel.enter if panel.parent.isEntered else panel.exit)
         panel.askPassword = lambda keyFile: PASSWORD
         self.addCleanup(delattr, panel, "askPassword")
         return panel

@@ -15,12 +15,14 @@ def test_the_self_test_passes_without_slicer(module, slot_errors):
     assert slot_errors == []
 
 
-def test_the_self_test_is_what_slicers_button_runs(module, monkeypatch):
+def test_the_self_test_is_what_slicers_button_runs_and_leaves_the_panel_open(panel, monkeypatch):
     import slicer
 
     test = sys.modules["MedWatermark"].MedWatermarkTest
     ran = []
     for name in unittest.defaultTestLoader.getTestCaseNames(test):
-        monkeypatch.setattr(test, name, lambda self, name=name: ran.append(name))
+        monkeypatch.setattr(test, name, lambda self, name=name: ran.append((name, self.panel())))
     slicer.selfTests["MedWatermark"](msec=0)
-    assert ran == unittest.defaultTestLoader.getTestCaseNames(test)
+    assert [name for name, _panel in ran] == unittest.defaultTestLoader.getTestCaseNames(test)
+    panel.ui.storeLineEdit.text = "https://files.example/scans"
+    assert panel.parameters.store == panel.ui.storeLineEdit.text
