@@ -8,6 +8,7 @@ IEEE Conference on Cybernetics and Society 1975, finds a shift).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +35,8 @@ _WIDTH = TAG_PROJECTIONS[0]
 _SLICES, _BLOCKS = 4, 2500
 # Grids and steps that are tried further.
 _GRIDS, _STEPS = 3, 4
-# The body as embedding sees it; and all that varies, since a part of a scan may have no air.
-_BODIES = ((0, True), (4, False))
+#: The body as embedding sees it; and all that varies, since a part of a scan may have no air.
+BODIES = ((0, True), (4, False))
 # Octaves between steps that count as different.
 _APART = 1 / 16
 # Alignments that the pilots are asked about.
@@ -94,7 +95,7 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
         if min(some.shape[1] - top, some.shape[2] - left) < BLOCK:
             continue
         blocks = Blocks(some, rows, top, left)
-        for guess in _BODIES:
+        for guess in BODIES:
             values = blocks.projections[blocks.body(*guess)]
             values = values[:: max(1, len(values) // _BLOCKS)]
             if len(values):
@@ -106,11 +107,33 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     for _, top, left, step, guess in sorted(grids, reverse=True)[:_GRIDS]:
         blocks = Blocks(some, rows, top, left)
         body = blocks.body(*guess)
-        for tried in _related_steps(blocks.projections[body], step):
-            score, dy, dx = _place(blocks, body, where, tried)
+        for score, dy, dx in place_blocks(blocks, body, where, step):
             alignment = Alignment(top, left, dy, dx)
             found[alignment] = max(score, found.get(alignment, -np.inf))
     return sorted(found, key=lambda alignment: -found[alignment])[:_FOUND]
+
+
+def place_blocks(
+    blocks: Blocks, body: npt.NDArray[np.bool_], where: Sites, step: float
+) -> Iterator[tuple[float, int, int]]:
+    """Look for the place on the canonical plane of blocks whose grid is known.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    body : (z, ny, nx) bool array
+        The blocks to look at.
+    where : Sites
+    step : float
+        The step that most blocks have, about.
+
+    Yields
+    ------
+    Score, and row and column of the first block on the canonical plane, for each step that the
+    pilots may have.
+    """
+    for tried in _related_steps(blocks.projections[body], step):
+        yield _place(blocks, body, where, tried)
 
 
 @njit(parallel=True, cache=True, fastmath=True)

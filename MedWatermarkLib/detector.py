@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.decoding import ReadMessage, ReadTag, read_message, read_tag
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.geometry_search import find_geometries
+from MedWatermarkLib.grid_search import find_grids
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.sites import (
@@ -129,7 +131,7 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
                 break
     if best.tag is None:
         progress(0.4)
-        for geometry in find_geometries(voxels, where):
+        for geometry in chain(find_geometries(voxels, where), find_grids(voxels, where)):
             straight, first = geometry.straighten(voxels)
             found = _read_at(straight, where, Alignment(dy=first[0], dx=first[1]))
             if found.tag is not None:

@@ -107,7 +107,7 @@ def ask_pilots(
 
 
 @njit(fastmath=True, inline="always")
-def _weights(t, out):  # type: ignore[no-untyped-def]
+def spline_weights(t, out):  # type: ignore[no-untyped-def]
     """Weights of the cubic B-spline (M. Unser, IEEE Signal Processing Magazine 16(6), 1999)."""
     s = np.float32(1) - t
     out[0] = s * s * s / np.float32(6)
@@ -131,8 +131,8 @@ def _sample(spline, m, y0, x0, apart, patch):  # type: ignore[no-untyped-def]
             ix = int(np.floor(x))
             if iy < 1 or ix < 1 or iy > spline.shape[0] - 3 or ix > spline.shape[1] - 3:
                 return False
-            _weights(np.float32(y - iy), wy)
-            _weights(np.float32(x - ix), wx)
+            spline_weights(np.float32(y - iy), wy)
+            spline_weights(np.float32(x - ix), wx)
             value = np.float32(0)
             for a in range(4):
                 row = spline[iy - 1 + a]
