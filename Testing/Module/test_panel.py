@@ -79,6 +79,20 @@ def test_of_two_scans_of_one_name_the_one_that_a_person_chose_is_taken(panel, ph
     assert panel.parameters.inputVolume is second
 
 
+def test_a_scan_that_was_chosen_and_is_removed_gives_its_memory_back(panel, phantom):
+    import gc
+
+    import slicer
+
+    scan, gone = phantom.ct(), []
+    assert panel.parameters.inputVolume is scan
+    scan.AddObserver("DeleteEvent", lambda caller, event: gone.append(True))
+    slicer.mrmlScene.RemoveNode(scan)
+    del scan
+    gc.collect()
+    assert gone
+
+
 def test_each_choice_brings_embed_nearer(panel, phantom, key_file, record):
     button = panel.ui.embedButton
     choices = panel.parameters
