@@ -102,7 +102,7 @@ class VerifySection:
         )
 
     def _onOpened(self, received, warnings: list[str]) -> None:
-        views.show(received.node)
+        views.show(received.node, fit=True)
         if self.panel.parameters:
             self.choose(received)
             self._verify(warnings)
