@@ -125,6 +125,19 @@ def test_files_that_are_not_there_are_named_before_verifying(panel, phantom, rec
     assert panel.ui.verifyButton.enabled
 
 
+def test_paths_that_were_used_are_offered_again(panel, tmp_path):
+    names = {each: tmp_path / each for each in ("ledgerFile", "accountFile", "exchangesFolder")}
+    for _ in range(2):
+        for name, path in names.items():
+            setattr(panel.parameters, name, str(path))
+        panel.section("Connection").connection()
+        for name, path in names.items():
+            assert getattr(panel.parameters, name) == str(path)
+            setattr(panel.parameters, name, "")
+    history = panel.ui.ledgerPathLineEdit.comboBox()
+    assert [history.itemText(i) for i in range(history.count())] == [str(names["ledgerFile"])]
+
+
 def test_a_strength_is_said_in_units_of_the_scan(panel):
     assert "1.5 HU on average, and no voxel by more than 11 HU" in panel.ui.strengthLabel.text
     panel.ui.strengthSpinBox.value = 2
