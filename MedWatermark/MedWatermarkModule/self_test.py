@@ -217,14 +217,14 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
 
     def scanFromDICOM(self):
         """A CT of a patient, whose files Slicer's DICOM database has as long as the test lasts."""
-        from DICOMLib import DICOMUtils
+        from DICOMLib.DICOMUtils import TemporaryDICOMDatabase, importDicom
 
         series = self.folder / "series"
         phantom.writeDICOM(phantom.ct(), series, "Roentgen^Anna")
-        database = DICOMUtils.TemporaryDICOMDatabase(str(self.folder / "database"))
+        database = TemporaryDICOMDatabase(str(self.folder / "database"))
         database.__enter__()
         self.addCleanup(database.__exit__, None, None, None)
-        DICOMUtils.importDicom(str(series))
+        importDicom(str(series))
         return phantom.readDICOM(series)
 
     def verifyPackage(self, panel, package):
