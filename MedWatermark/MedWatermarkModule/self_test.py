@@ -47,9 +47,11 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         tests = [name for name in dir(self) if name.startswith("test_")]
         for name in tests:
             self.delayDisplay(name.removeprefix("test_").replace("_", " "))
-            self.setUp()
-            getattr(self, name)()
-            self.doCleanups()
+            try:
+                self.setUp()
+                getattr(self, name)()
+            finally:  # Else a failure would leave Slicer with the test's DICOM database.
+                self.doCleanups()
         self.delayDisplay("Test passed")
 
     # Through the panel
