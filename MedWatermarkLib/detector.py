@@ -17,6 +17,7 @@ from MedWatermarkLib.decoding import ReadMessage, ReadTag, read_message, read_ta
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.geometry_search import find_geometries
 from MedWatermarkLib.grid_search import find_grids
+from MedWatermarkLib.interpolation import undo_linear
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.sites import (
@@ -131,14 +132,33 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
                 break
     if best.tag is None:
         progress(0.4)
-        for geometry in chain(find_geometries(voxels, where), find_grids(voxels, where)):
-            straight, first = geometry.straighten(voxels)
-            found = _read_at(straight, where, Alignment(dy=first[0], dx=first[1]))
+        searches = zip(find_geometries(voxels, where), find_grids(voxels, where), strict=True)
+        for geometry in chain.from_iterable(chain.from_iterable(searches)):
+            found = _read_straight(voxels, where, geometry)
             if found.tag is not None:
                 best = replace(found, origin=(0, 0), geometry=geometry)
                 break
     progress(1.0)
     return best
+
+
+def _read_straight(voxels: Array, where: Sites, geometry: Geometry) -> Extracted:
+    """Read a copy that is laid straight, and if that is not enough, without interpolation's blur.
+
+    The blur of linear interpolation is taken out only then, since of another it would make more.
+    """
+    straight, first = geometry.straighten(voxels)
+    alignment = Alignment(dy=first[0], dx=first[1])
+    found = _read_at(straight, where, alignment)
+    if found.message is not None or not found.evidence or geometry.is_exact:
+        return found
+    sharp = _read_at(undo_linear(voxels, geometry, straight, first), where, alignment)
+    return max(found, sharp, key=_worth)
+
+
+def _worth(found: Extracted) -> tuple[bool, bool, int, float]:
+    alone = sum(one.tag for one in found.slices)
+    return found.message is not None, found.tag is not None, alone, found.confidence
 
 
 def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:

@@ -10,6 +10,8 @@ windows that grow to the whole slice, where a right one stands out from all the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
 
 
-def find_geometries(voxels: Array, where: Sites) -> Iterator[Geometry]:
+def find_geometries(voxels: Array, where: Sites) -> tuple[Iterator[Geometry], ...]:
     """Look for the geometry of a copy.
 
     Parameters
@@ -46,36 +48,48 @@ def find_geometries(voxels: Array, where: Sites) -> Iterator[Geometry]:
         As `blocks.working_copy` gives it.
     where : Sites
 
-    Yields
-    ------
-    Those that the pilots speak for, each when it is found: mirrors and right angles first, then
-    sizes, then angles, then, in a volume, both together.
+    Returns
+    -------
+    one, both : iterators of Geometry
+        Those that the pilots speak for, each when it is found: of one, mirrors and right angles
+        first, then sizes, then angles; of both, in a volume, sizes and angles at once.
     """
     copy = Suspect.of(voxels, where, _HALVES)
     if copy is None:
-        return
-    table = PilotTable(where)
+        return iter(()), iter(())
     turns, scales = turns_apart(copy.half), scales_apart(copy.half)
-    steps, straight, same = copy.steps, np.zeros(1), np.ones(1)
-    kinds = [
-        (np.arange(4) * np.pi / 2, same, steps, True, copy.half),
-        (straight, scales, steps, False, copy.half),
-        (turns, same, steps, True, copy.half),
-    ]
-    if len(copy.slices) == max(_HALVES):
-        half = _HALF_OF_BOTH
-        kinds.append((turns_apart(half), scales_apart(half), steps[-1:], False, half))
-    for angles, sizes, tried, mirrored, half in kinds:
-        maps, centres = _geometries(copy, angles, sizes, mirrored)
-        found = ask_pilots(
-            copy.splines, copy.inside, copy.slices, maps, centres, half, table, tried, _OFFSETS
-        )
-        for i in np.argsort(-found[:, 0], kind="stable")[:_REFINED]:
-            if found[i, 0] < _WORTHWHILE:
-                break
-            geometry = _refine(copy, table, maps[i], centres[i], found[i], half)
-            if geometry is not None:
-                yield geometry
+    straight, same = np.zeros(1), np.ones(1)
+    search = partial(_among, copy, PilotTable(where))
+    one = chain(
+        search(np.arange(4) * np.pi / 2, same, copy.steps, True, copy.half),
+        search(straight, scales, copy.steps, False, copy.half),
+        search(turns, same, copy.steps, True, copy.half),
+    )
+    if len(copy.slices) < max(_HALVES):
+        return one, iter(())
+    half = _HALF_OF_BOTH
+    return one, search(turns_apart(half), scales_apart(half), copy.steps[-1:], False, half)
+
+
+def _among(
+    copy: Suspect,
+    table: PilotTable,
+    angles: FloatArray,
+    scales: FloatArray,
+    steps: FloatArray,
+    mirrored: bool,
+    half: float,
+) -> Iterator[Geometry]:
+    maps, centres = _geometries(copy, angles, scales, mirrored)
+    found = ask_pilots(
+        copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, _OFFSETS
+    )
+    for i in np.argsort(-found[:, 0], kind="stable")[:_REFINED]:
+        if found[i, 0] < _WORTHWHILE:
+            break
+        geometry = _refine(copy, table, maps[i], centres[i], found[i], half)
+        if geometry is not None:
+            yield geometry
 
 
 def _geometries(

@@ -9,6 +9,7 @@ pilots say which block is which, and how it was mirrored.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
 
 
-def find_grids(voxels: Array, where: Sites) -> Iterator[Geometry]:
+def find_grids(voxels: Array, where: Sites) -> tuple[Iterator[Geometry], ...]:
     """Look for the geometry of a copy of which nobody knows what part it shows.
 
     Parameters
@@ -46,22 +47,25 @@ def find_grids(voxels: Array, where: Sites) -> Iterator[Geometry]:
         As `blocks.working_copy` gives it.
     where : Sites
 
-    Yields
-    ------
-    Those that the lattice speaks for, each when it is found: sizes first, then angles, then, in a
-    volume, both together.
+    Returns
+    -------
+    one, both : iterators of Geometry
+        Those that the lattice speaks for, each when it is found: of one, sizes first, then angles;
+        of both, in a volume, sizes and angles at once.
     """
     copy = Suspect.of(voxels, where, _HALVES)
     if copy is None:
-        return
+        return iter(()), iter(())
     search = _Search(copy, where, voxels)
     half = copy.half
-    straight, same = np.array([0, np.pi / 2]), np.ones(1)
-    yield from search.among(straight, scales_apart(half), half)
-    yield from search.among(turns_apart(half), same, half)
-    if len(copy.slices) >= _SEVERAL:
-        half = _HALF_OF_BOTH
-        yield from search.among(turns_apart(half), scales_apart(half), half)
+    one = chain(
+        search.among(np.array([0, np.pi / 2]), scales_apart(half), half),
+        search.among(turns_apart(half), np.ones(1), half),
+    )
+    if len(copy.slices) < _SEVERAL:
+        return one, iter(())
+    half = _HALF_OF_BOTH
+    return one, search.among(turns_apart(half), scales_apart(half), half)
 
 
 class _Search:

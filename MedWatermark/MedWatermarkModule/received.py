@@ -33,7 +33,8 @@ def loadReceived(facts: dict) -> Received:
         image = reader.Execute()
     else:
         image = sitk.ReadImage(str(path))
-    node = sitkUtils.PushVolumeToSlicer(image, name=_("Received scan"))
+    name = slicer.mrmlScene.GenerateUniqueName(_("Received scan"))
+    node = sitkUtils.PushVolumeToSlicer(image, name=name)
     setClaim(node, facts["claim"])
     if facts["modality"]:
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()

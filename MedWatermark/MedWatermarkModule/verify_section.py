@@ -102,7 +102,7 @@ class VerifySection:
         )
 
     def _onOpened(self, received, warnings: list[str]) -> None:
-        views.show(received.node, fit=True)
+        views.show(received.node)
         if self.panel.parameters:
             self.choose(received)
             self._verify(warnings)
@@ -179,11 +179,7 @@ class VerifySection:
     def onRestore(self, checked=False) -> None:
         parameters = self.panel.parameters
         self.panel.run(
-            lambda: self.panel.logic.restore(
-                parameters.receivedVolume,
-                parameters.recordFile,
-                markKey=parameters.markKeyFile,
-            ),
+            lambda: self.panel.logic.restore(parameters.receivedVolume, parameters.recordFile),
             self._onRestored,
             _("The scan was not restored."),
         )

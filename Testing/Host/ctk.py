@@ -206,12 +206,8 @@ class ctkPathLineEdit(qt.PythonQtObject, QtWidgets.QWidget):
             self.setCurrentPath(path)
 
     def addCurrentPathToHistory(self):
-        path = self.currentPath
-        if path:
-            if (known := self._combo.findText(path)) >= 0:
-                self._combo.removeItem(known)
-            self._combo.insertItem(0, path)
-            self._combo.setCurrentIndex(0)
+        self._combo.insertItem(0, self.currentPath)
+        self._combo.setCurrentIndex(0)
 
 
 class ctkMessageBox(qt.PythonQtObject, QtWidgets.QMessageBox):

@@ -16,7 +16,6 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import application
-import measured  # noqa: F401 (before what is measured)
 
 
 def parse(words):
@@ -60,7 +59,7 @@ def run_file(path):
     names = sys.modules["__main__"].__dict__
     names["__file__"] = path
     try:
-        exec(compile(Path(path).read_text(encoding="ascii"), path, "exec"), names)
+        exec(Path(path).read_text(encoding="ascii"), names)
     finally:
         sys.path.remove(folder)
 

@@ -17,7 +17,6 @@ HOST = Path(__file__).parents[1] / "Host"
 START = f"""
 import sys
 sys.path.insert(0, {str(HOST)!r})
-import measured
 import application
 application.start()
 import slicer
@@ -51,7 +50,6 @@ def run(script, packages, **environment):
             "QT_QPA_PLATFORM": "offscreen",
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(packages),
-            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             **environment,
         },
         capture_output=True,

@@ -11,12 +11,12 @@ NAME = "Roentgen^Anna"
 @pytest.fixture
 def series(phantom, tmp_path):
     """The folder of a CT whose files Slicer's DICOM database has."""
-    from DICOMLib.DICOMUtils import TemporaryDICOMDatabase, importDicom
+    from DICOMLib import DICOMUtils
 
     folder = tmp_path / "series"
     phantom.writeDICOM(phantom.ct(), folder, NAME)
-    with TemporaryDICOMDatabase():
-        importDicom(str(folder))
+    with DICOMUtils.TemporaryDICOMDatabase():
+        DICOMUtils.importDicom(str(folder))
         yield folder
 
 
