@@ -81,6 +81,8 @@ class ConnectionSection:
                 passwords[f"{name}Password"] = self.panel.askPassword(file)
         if None in passwords.values():
             return None
+        for name in ("ledger", "account", "identity", "exchanges"):
+            getattr(self.ui, f"{name}PathLineEdit").addCurrentPathToHistory()
         return Connection(
             parameters.ledgerFile,
             parameters.accountFile,

@@ -250,7 +250,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
 
             return Task(folder, arguments, finish)
 
-    def restore(self, volume, restorationPath, outputVolume=None) -> Task:
+    def restore(self, volume, restorationPath, outputVolume=None, markKey=None) -> Task:
         """
         Take the mark out of a scan, so that every voxel is as it was.
 
@@ -259,6 +259,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
         :param volume: node of the marked scan; it is not changed.
         :param restorationPath: the record that was written when the scan was marked.
         :param outputVolume: scalar volume node to overwrite, or None for a new one.
+        :param markKey: file with the key of its mark, or None if that is public.
         :return: task whose result is ``Restored``.
         :raises VolumeNodeError: if a node cannot be used.
         """
@@ -268,6 +269,7 @@ class MedWatermarkLogic(ScriptedLoadableModuleLogic):
             scan, restored = _places(folder, "scan.nrrd", "restored.nrrd")
             writeNode(volume, scan)
             arguments = ["restore", scan, restored, "--record", _absolute(restorationPath)]
+            arguments += ["--mark-key-file", _absolute(markKey)] if markKey else []
 
             def finish(facts: dict) -> Restored:
                 name = _("{name} restored").format(name=volume.GetName())

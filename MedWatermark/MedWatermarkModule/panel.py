@@ -39,7 +39,8 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.parameters = None
         self.sections = {}
         self._guiTag = None
-        self._observedVolumes = []
+        self._parametersTag = None
+        self._observedVolumes = {}
         self._task = None
         self._done = None
         self._failure = ""
@@ -114,14 +115,15 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, inputParameterNode) -> None:
         """Show and observe this parameter node instead of the one before."""
-        modified = vtk.vtkCommand.ModifiedEvent
         if self.parameters:
             self.parameters.disconnectGui(self._guiTag)
-            self.removeObserver(self.parameters, modified, self.onParametersModified)
+            self.parameters.RemoveObserver(self._parametersTag)
         self.parameters = inputParameterNode
         if self.parameters:
             self._guiTag = self.parameters.connectGui(self.ui)
-            self.addObserver(self.parameters, modified, self.onParametersModified)
+            self._parametersTag = self.parameters.AddObserver(
+                vtk.vtkCommand.ModifiedEvent, self.onParametersModified
+            )
         self.onParametersModified()
 
     def onParametersModified(self, caller=None, event=None) -> None:
@@ -129,12 +131,13 @@ class MedWatermarkWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         chosen = []
         if self.parameters:
             chosen = [getattr(self.parameters, name) for name in VOLUMES]
-        imageModified = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
-        for node in self._observedVolumes:
-            self.removeObserver(node, imageModified, self.updateSections)
-        self._observedVolumes = list(dict.fromkeys(node for node in chosen if node))
-        for node in self._observedVolumes:
-            self.addObserver(node, imageModified, self.updateSections)
+        for node, tag in self._observedVolumes.items():
+            node.RemoveObserver(tag)
+        # Not by VTKObservationMixin, which keeps what it ever observed, and so its voxels.
+        self._observedVolumes = {
+            node: node.AddObserver(node.ImageDataModifiedEvent, self.updateSections)
+            for node in dict.fromkeys(filter(None, chosen))
+        }
         self.updateSections()
 
     def _heedChoice(self, selector) -> None:

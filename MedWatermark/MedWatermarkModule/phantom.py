@@ -12,11 +12,7 @@ def ct(dtype=np.int16):
     y, x, radius, noise = _head(8)
     tissue = np.where(radius < 0.85, 35 + 20 * np.sin(6 * x) * np.cos(5 * y), 900)
     voxels = (np.where(radius < 1, tissue, -1000) + noise).astype(dtype)
-    node = _node(voxels, "Head CT", window=(80, 40))
-    units = slicer.vtkCodedEntry()
-    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
-    node.SetVoxelValueUnits(units)
-    return node
+    return _inHounsfieldUnits(_node(voxels, "Head CT", window=(80, 40)))
 
 
 def mr():
@@ -35,6 +31,13 @@ def _head(sigma):
     z, y, x = np.ogrid[-1:1:5j, -1:1:256j, -1:1:256j]
     radius = np.sqrt((x / 0.8) ** 2 + (y / 0.9) ** 2 + 0.1 * z**2)
     return y, x, radius, np.random.default_rng(0).normal(0, sigma, radius.shape)
+
+
+def _inHounsfieldUnits(node):
+    units = slicer.vtkCodedEntry()
+    units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    node.SetVoxelValueUnits(units)
+    return node
 
 
 def _node(voxels, name, window):
@@ -90,7 +93,7 @@ def writeDICOM(node, folder, name: str):
 
 
 def readDICOM(folder):
-    """A node with the series of a folder, as Slicer's DICOM module makes one."""
+    """A node with the CT series of a folder, as Slicer's DICOM module makes one."""
     import pydicom
     import SimpleITK as sitk
     import sitkUtils
@@ -101,7 +104,8 @@ def readDICOM(folder):
     node = sitkUtils.PushVolumeToSlicer(reader.Execute(), name="CT")
     uids = [pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID for file in files]
     node.SetAttribute("DICOM.instanceUIDs", " ".join(uids))
-    return node
+    node.CreateDefaultDisplayNodes()
+    return _inHounsfieldUnits(node)
 
 
 def shear():

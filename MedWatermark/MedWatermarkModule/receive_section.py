@@ -151,7 +151,7 @@ class ReceiveSection:
         self.ui.receivedLabel.show()
         if self.panel.parameters:
             self.panel.section("Verify").choose(received)
-        views.show(received.node)
+        views.show(received.node, fit=True)
 
 
 def _ether(amount: int) -> str:

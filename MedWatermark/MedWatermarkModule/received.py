@@ -33,8 +33,7 @@ def loadReceived(facts: dict) -> Received:
         image = reader.Execute()
     else:
         image = sitk.ReadImage(str(path))
-    name = slicer.mrmlScene.GenerateUniqueName(_("Received scan"))
-    node = sitkUtils.PushVolumeToSlicer(image, name=name)
+    node = sitkUtils.PushVolumeToSlicer(image, name=_("Received scan"))
     setClaim(node, facts["claim"])
     if facts["modality"]:
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()

@@ -7,7 +7,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from MedWatermarkModule import dependencies, phantom
+from MedWatermarkModule import dependencies, phantom, views
 
 CATEGORY = "MedWatermark"
 ICONS = Path(__file__).resolve().parent.parent / "Resources" / "Icons"
@@ -44,7 +44,7 @@ def headCT(source=None):
     :return: list with the new volume node.
     """
     node = phantom.ct()
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
+    views.show(node, fit=True)
     return [node]
 
 
@@ -68,7 +68,7 @@ def alteredCT(source=None):
         node.SetName(slicer.mrmlScene.GenerateUniqueName(_("Head CT marked, altered")))
         slicer.util.arrayFromVolume(node)[ALTERED] = 60
         slicer.util.arrayFromVolumeModified(node)
-        slicer.util.setSliceViewerLayers(background=node, fit=True)
+        views.show(node, fit=True)
         return [node]
 
 

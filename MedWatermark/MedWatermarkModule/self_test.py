@@ -47,9 +47,11 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
         tests = [name for name in dir(self) if name.startswith("test_")]
         for name in tests:
             self.delayDisplay(name.removeprefix("test_").replace("_", " "))
-            self.setUp()
-            getattr(self, name)()
-            self.doCleanups()
+            try:
+                self.setUp()
+                getattr(self, name)()
+            finally:  # Else a failure would leave Slicer with the test's DICOM database.
+                self.doCleanups()
         self.delayDisplay("Test passed")
 
     # Through the panel
@@ -217,14 +219,14 @@ class MedWatermarkTest(ScriptedLoadableModuleTest):
 
     def scanFromDICOM(self):
         """A CT of a patient, whose files Slicer's DICOM database has as long as the test lasts."""
-        from DICOMLib import DICOMUtils
+        from DICOMLib.DICOMUtils import TemporaryDICOMDatabase, importDicom
 
         series = self.folder / "series"
         phantom.writeDICOM(phantom.ct(), series, "Roentgen^Anna")
-        database = DICOMUtils.TemporaryDICOMDatabase(str(self.folder / "database"))
+        database = TemporaryDICOMDatabase(str(self.folder / "database"))
         database.__enter__()
         self.addCleanup(database.__exit__, None, None, None)
-        DICOMUtils.importDicom(str(series))
+        importDicom(str(series))
         return phantom.readDICOM(series)
 
     def verifyPackage(self, panel, package):

@@ -102,7 +102,7 @@ class VerifySection:
         )
 
     def _onOpened(self, received, warnings: list[str]) -> None:
-        views.show(received.node)
+        views.show(received.node, fit=True)
         if self.panel.parameters:
             self.choose(received)
             self._verify(warnings)
@@ -179,7 +179,11 @@ class VerifySection:
     def onRestore(self, checked=False) -> None:
         parameters = self.panel.parameters
         self.panel.run(
-            lambda: self.panel.logic.restore(parameters.receivedVolume, parameters.recordFile),
+            lambda: self.panel.logic.restore(
+                parameters.receivedVolume,
+                parameters.recordFile,
+                markKey=parameters.markKeyFile,
+            ),
             self._onRestored,
             _("The scan was not restored."),
         )

@@ -10,9 +10,9 @@ ALTERED = ("altered", (0.9, 0.15, 0.1))
 UNTOLD = ("untold", (0.6, 0.6, 0.6))
 
 
-def show(node) -> None:
-    """Show a volume in all slice views, as they are turned and zoomed."""
-    slicer.util.setSliceViewerLayers(background=node)
+def show(node, fit: bool = False) -> None:
+    """Show a volume in all slice views, as they are turned and zoomed, or fitted to it."""
+    slicer.util.setSliceViewerLayers(background=node, fit=fit)
 
 
 class Comparison:

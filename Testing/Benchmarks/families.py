@@ -17,7 +17,7 @@ from scipy import ndimage
 from skimage import exposure
 
 sys.path.append(str(Path(__file__).parents[1]))
-from attacks import jpeg2000, jpeg_of, noisy, scaled, turned, windowed
+from attacks import jpeg, jpeg2000, jpeg_of, noisy, scaled, turned, windowed
 
 Voxels = np.ndarray
 Change = Callable[[Voxels, int], Voxels]
@@ -199,7 +199,11 @@ def reordered(voxels: Voxels, way: str, seed: int) -> Voxels:
 
 
 def _jpeg(voxels: Voxels, quality: float) -> Voxels:
-    return jpeg_of(voxels if voxels.dtype == np.uint8 else windowed(voxels, *WINDOW), int(quality))
+    return (
+        jpeg_of(voxels, int(quality))
+        if voxels.dtype == np.uint8
+        else jpeg(voxels, *WINDOW, int(quality))
+    )
 
 
 # What happens first comes first.

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from scans import SERIES, claim_of, scan
 from scipy import ndimage
-from skimage.filters import threshold_otsu
 
 from MedWatermarkLib.attacks import SOFT_TISSUE, display, display_window
 from MedWatermarkLib.quality import compare
@@ -35,6 +34,7 @@ from MedWatermarkLib.volume import Volume
 
 # In HU: all above is patient or couch.
 _TISSUE = -400
+_CLOSED = 3
 _SIDE = 10
 # Regions for radiomics: discs of this radius in voxels, on so many slices.
 _RADIUS, _SLICES = 14, 3
@@ -52,13 +52,20 @@ _REPRODUCIBLE = 0.9
 
 
 def patient(values: np.ndarray, modality: str) -> np.ndarray:
-    """Return the voxels of the patient, slice by slice filled."""
-    floor = _TISSUE if modality == "CT" else threshold_otsu(values) / 2
+    """Return the voxels of the patient, slice by slice filled.
+
+    On other than a CT it is what is brighter than the corners of slices.
+    """
+    corners = values[:, :: values.shape[1] - 1, :: values.shape[2] - 1]
+    floor = _TISSUE if modality == "CT" else corners.mean() + 5 * corners.std()
     parts, count = ndimage.label(values > floor)
     sizes = ndimage.sum_labels(np.ones_like(parts), parts, range(1, count + 1))
     greatest = parts == 1 + int(np.argmax(sizes))
-    closed = [ndimage.binary_closing(layer, iterations=3) for layer in greatest]
-    return np.stack([ndimage.binary_fill_holes(layer) for layer in closed])
+    # What lies at the edge of a slice is not to be eroded from beyond it.
+    padded = np.pad(greatest, ((0, 0), (_CLOSED, _CLOSED), (_CLOSED, _CLOSED)))
+    closed = [ndimage.binary_closing(layer, iterations=_CLOSED) for layer in padded]
+    filled = np.stack([ndimage.binary_fill_holes(layer) for layer in closed])
+    return filled[:, _CLOSED:-_CLOSED, _CLOSED:-_CLOSED] | greatest
 
 
 def shifts_of_means(change: np.ndarray, inside: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ from scipy.stats import binomtest
 FORGIVEN = 0.1
 BITS = 128
 OURS = "MedWatermark"
-_COLOURS = ("#1f5fa8", "#7fb2e5", "#c23b22", "#e08a1e", "#7a7a7a")
+#: The same at the strength `robust`.
+STRONGER = "MedWatermark, robust"
+_COLOURS = ("#1f5fa8", "#58a55c", "#7fb2e5", "#c23b22", "#e08a1e", "#7a7a7a")
 _SAFE = str.maketrans(dict.fromkeys(" ,%/.°", "-"))
 
 
@@ -92,14 +94,14 @@ def write_report(
     """Write JSON, tables and pictures of what was measured."""
     counts, rates = counted(measured), error_rates(measured)
     wrong = sum(line.get("wrong", 0) for line in measured)
-    readings = sum(line["trials"] for line in measured if line["subject"] == OURS)
+    readings = sum(line["trials"] for line in measured if line["subject"] in (OURS, STRONGER))
     rows = [
         {"subject": s, "attack": a, "scope": scope, "what": what, **count.facts()}
         for (s, a, scope, what), count in counts.items()
     ]
     facts = {**facts, "wrong": wrong, "readings": readings, "forgiven_errors": FORGIVEN}
     (folder / "robustness.json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=1))
-    peers = sorted({line["subject"] for line in measured} - {OURS})
+    peers = sorted({line["subject"] for line in measured} - {OURS, STRONGER})
     parts = [
         f"{facts['series']}: {sum(map(len, facts['slices']))} of {facts['roomy_slices']} roomy "
         f"slices, {facts['keys']} keys of the mark, each with its own seed and slices; share that "
@@ -145,31 +147,35 @@ def peer_table(
 ) -> str:
     """Return what is lost of the mark and of each peer, attack by attack."""
     quality = {name: sum(some) / len(some) for name, some in views.items()}
-    names = [f"{name} ({quality[name]:.1f} dB)" for name in (OURS, *peers)]
+    own = [name for name in (OURS, STRONGER) if name in quality]
+    names = [f"{name} ({quality[name]:.1f} dB)" for name in (*own, *peers)]
     lines = [
         "| attack | " + " | ".join(names) + " | |",
         "| --- |" + " --- |" * (len(names) + 1),
     ]
     for attack in attacks:
-        ours = counts.get((OURS, attack.label, SLICE, TAG), Count())
+        ours = [counts.get((name, attack.label, SLICE, TAG), Count()) for name in own]
         forgiven = [counts.get((p, attack.label, SLICE, "forgiven"), Count()) for p in peers]
-        if not ours.trials or not any(count.trials for count in forgiven):
+        if not any(c.trials for c in ours) or not any(c.trials for c in forgiven):
             continue
-        cells = [f"{1 - ours.share:.0%}"]
+        cells = [f"{1 - count.share:.0%}" if count.trials else "-" for count in ours]
         for peer, count in zip(peers, forgiven, strict=True):
+            if not count.trials:
+                cells.append("-")
+                continue
             exact = counts[peer, attack.label, SLICE, "exact"]
             rate = rates[peer, attack.label]
-            cells.append(f"{1 - count.share:.0%}, exact {1 - exact.share:.0%}, BER {rate:.1%}")
+            cells.append(f"{1 - count.share:.0%} ({1 - exact.share:.0%}, BER {rate:.1%})")
         lines.append(f"| {attack.label} | {' | '.join(cells)} | {verdict(ours, forgiven)} |")
     return "\n".join(lines)
 
 
-def verdict(ours: Count, peers: list[Count]) -> str:
+def verdict(ours: list[Count], peers: list[Count]) -> str:
     """Say how what is lost of the mark compares with the peer that loses least."""
-    best = max(count.share for count in peers if count.trials)
-    if ours.share > best + 1e-9:
+    own, best = (max(count.share for count in some if count.trials) for some in (ours, peers))
+    if own > best + 1e-9:
         return "fewer lost"
-    return "as many lost" if ours.share > best - 1e-9 else "**more lost**"
+    return "as many lost" if own > best - 1e-9 else "**more lost**"
 
 
 def bar_table(counts: Counts) -> str:
@@ -189,6 +195,7 @@ def draw_families(folder: Path, counts: Counts, attacks: list[Attack], peers: li
     for family, some in families.items():
         series = [
             ("tag, slice alone", OURS, SLICE, TAG),
+            ("the same, robust", STRONGER, SLICE, TAG),
             ("message, volume", OURS, VOLUME, MESSAGE),
             *((peer, peer, SLICE, "forgiven") for peer in peers),
         ]

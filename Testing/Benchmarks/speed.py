@@ -2,14 +2,16 @@
 
 Run from the root of the project:
 
-    python Testing/Benchmarks/speed.py [--full] [--peers]
+    python Testing/Benchmarks/speed.py [--full] [--search] [--peers]
 
 The unit is `scipy.fft.dctn` and `idctn` over all 8x8 blocks of the volume, float32, contiguous
 (n, 8, 8), two workers; every figure is a ratio of medians of turns taken in one run, so that the
 machine's speed and its other work fall out. The same of the processor's time, of all cores, which
 other work on the machine hardly touches. `--full` takes a made-up volume whose body fills its
 slices, the worst case, in place of the real series. `--peers`, with the extra `bench` installed,
-embeds 128 bits by each peer into the 8-bit view of three slices, as if into all.
+embeds 128 bits by each peer into the 8-bit view of three slices, as if into all. `--search` tells
+how long it takes to find that nothing is there, however the volume may have been cut, turned or
+scaled.
 """
 
 from __future__ import annotations
@@ -68,6 +70,9 @@ def main() -> None:
             f"{name:28s} {clock / unit:6.2f} of the transform  ({clock:.3f} s), of the processor's "
             f"time {processor / busy:.2f}"
         )
+    if "--search" in sys.argv[1:]:
+        clock, processor = seconds(lambda: extract(voxels))
+        print(f"nothing found in {clock:.0f} s, {processor:.0f} s of the processor's time")
     if "--peers" in sys.argv[1:]:
         tell_peers(voxels, *medians(turns["embed"]))
 

@@ -206,8 +206,12 @@ class ctkPathLineEdit(qt.PythonQtObject, QtWidgets.QWidget):
             self.setCurrentPath(path)
 
     def addCurrentPathToHistory(self):
-        self._combo.insertItem(0, self.currentPath)
-        self._combo.setCurrentIndex(0)
+        path = self.currentPath
+        if path:
+            if (known := self._combo.findText(path)) >= 0:
+                self._combo.removeItem(known)
+            self._combo.insertItem(0, path)
+            self._combo.setCurrentIndex(0)
 
 
 class ctkMessageBox(qt.PythonQtObject, QtWidgets.QMessageBox):

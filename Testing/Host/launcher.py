@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import application
+import measured  # noqa: F401 (before what is measured)
 
 
 def parse(words):
@@ -59,7 +60,7 @@ def run_file(path):
     names = sys.modules["__main__"].__dict__
     names["__file__"] = path
     try:
-        exec(Path(path).read_text(encoding="ascii"), names)
+        exec(compile(Path(path).read_text(encoding="ascii"), path, "exec"), names)
     finally:
         sys.path.remove(folder)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 HOST = Path(__file__).parent
 MODULE = HOST.parents[1] / "MedWatermark"
 KEPT = HOST / "slicer_names.json"
-ROOTS = ("slicer", "qt", "ctk")
+ROOTS = ("slicer", "qt", "ctk", "DICOMLib")
 README = HOST / "README.md"
 MARK = "<!-- names.py writes what follows. -->"
 
@@ -32,6 +32,7 @@ DEFINED = {
     "slicer.": "MRML and its logics, `Libs/MRML`, `Modules/Loadable`",
     "qt.": "Qt, wrapped by PythonQt",
     "ctk.": "CTK, wrapped by PythonQt",
+    "DICOMLib.DICOMUtils.": "`Modules/Scripted/DICOMLib/DICOMUtils.py`; the self-test alone",
 }
 NAMESPACES = ("slicer.util", "slicer.app", "slicer.packaging", "ScriptedLoadableModule")
 

@@ -57,9 +57,9 @@ def test_intervals_are_wilsons() -> None:
 
 
 def test_a_row_that_is_lost_to_a_peer_is_named() -> None:
-    assert verdict(Count(9, 10), [Count(3, 4), Count(1, 4)]) == "fewer lost"
-    assert verdict(Count(5, 10), [Count(2, 4), Count(1, 4)]) == "as many lost"
-    assert verdict(Count(5, 10), [Count(3, 4), Count(1, 4)]) == "**more lost**"
+    assert verdict([Count(9, 10)], [Count(3, 4), Count(1, 4)]) == "fewer lost"
+    assert verdict([Count(5, 10), Count(1, 10)], [Count(2, 4), Count(1, 4)]) == "as many lost"
+    assert verdict([Count(5, 10)], [Count(3, 4), Count(1, 4)]) == "**more lost**"
 
 
 def test_the_report_tells_bars_that_were_missed_and_forgives_peers_a_tenth(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_the_report_tells_bars_that_were_missed_and_forgives_peers_a_tenth(tmp_p
     assert "| message, slice | none | 100% | 75% (3 of 4) | **missed** |" in text
     assert "| tag, slice | JPEG 50 | 40% | 50% (2 of 4) | reached |" in text
     assert "| message, volume | JPEG 50 | 100% | 0% (0 of 1) | **missed** |" in text
-    assert "| JPEG 50 | 50% | 50%, exact 75%, BER 17.4% | as many lost |" in text
+    assert "| JPEG 50 | 50% | 50% (75%, BER 17.4%) | as many lost |" in text
     assert "| noise 5 HU | 95% | not run | |" in text
     rows = json.loads((tmp_path / "robustness.json").read_text())["rows"]
     exact = [row for row in rows if row["subject"] == PEER and row["what"] == "exact"]

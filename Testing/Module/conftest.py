@@ -12,6 +12,11 @@ REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
 HOST = REPOSITORY / "Testing" / "Host"
 
+if "COVERAGE_PROCESS_CONFIG" in os.environ:  # see Testing/Host/measured.py
+    import coverage
+
+    os.environ["COVERAGE_PLACE"] = str(Path(coverage.__file__).parents[1])
+
 
 @pytest.fixture(scope="session")
 def host():

@@ -17,6 +17,7 @@ HOST = Path(__file__).parents[1] / "Host"
 START = f"""
 import sys
 sys.path.insert(0, {str(HOST)!r})
+import measured
 import application
 application.start()
 import slicer
@@ -50,6 +51,7 @@ def run(script, packages, **environment):
             "QT_QPA_PLATFORM": "offscreen",
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(packages),
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             **environment,
         },
         capture_output=True,

@@ -11,12 +11,12 @@ NAME = "Roentgen^Anna"
 @pytest.fixture
 def series(phantom, tmp_path):
     """The folder of a CT whose files Slicer's DICOM database has."""
-    from DICOMLib import DICOMUtils
+    from DICOMLib.DICOMUtils import TemporaryDICOMDatabase, importDicom
 
     folder = tmp_path / "series"
     phantom.writeDICOM(phantom.ct(), folder, NAME)
-    with DICOMUtils.TemporaryDICOMDatabase():
-        DICOMUtils.importDicom(str(folder))
+    with TemporaryDICOMDatabase():
+        importDicom(str(folder))
         yield folder
 
 

@@ -79,6 +79,20 @@ def test_of_two_scans_of_one_name_the_one_that_a_person_chose_is_taken(panel, ph
     assert panel.parameters.inputVolume is second
 
 
+def test_a_scan_that_was_chosen_and_is_removed_gives_its_memory_back(panel, phantom):
+    import gc
+
+    import slicer
+
+    scan, gone = phantom.ct(), []
+    assert panel.parameters.inputVolume is scan
+    scan.AddObserver("DeleteEvent", lambda caller, event: gone.append(True))
+    slicer.mrmlScene.RemoveNode(scan)
+    del scan
+    gc.collect()
+    assert gone
+
+
 def test_each_choice_brings_embed_nearer(panel, phantom, key_file, record):
     button = panel.ui.embedButton
     choices = panel.parameters
@@ -109,6 +123,19 @@ def test_files_that_are_not_there_are_named_before_verifying(panel, phantom, rec
     panel.ui.ledgerPathLineEdit.setCurrentPath("")
     assert panel.parameters.ledgerFile == ""
     assert panel.ui.verifyButton.enabled
+
+
+def test_paths_that_were_used_are_offered_again(panel, tmp_path):
+    names = {each: tmp_path / each for each in ("ledgerFile", "accountFile", "exchangesFolder")}
+    for _ in range(2):
+        for name, path in names.items():
+            setattr(panel.parameters, name, str(path))
+        panel.section("Connection").connection()
+        for name, path in names.items():
+            assert getattr(panel.parameters, name) == str(path)
+            setattr(panel.parameters, name, "")
+    history = panel.ui.ledgerPathLineEdit.comboBox()
+    assert [history.itemText(i) for i in range(history.count())] == [str(names["ledgerFile"])]
 
 
 def test_a_strength_is_said_in_units_of_the_scan(panel):

@@ -1,7 +1,10 @@
 """The module's own self-test, which Slicer runs too."""
 
+import os
 import sys
 import unittest
+
+import pytest
 
 
 def test_the_self_test_passes_without_slicer(module, slot_errors):
@@ -26,3 +29,23 @@ def test_the_self_test_is_what_slicers_button_runs_and_leaves_the_panel_open(pan
     assert [name for name, _panel in ran] == unittest.defaultTestLoader.getTestCaseNames(test)
     panel.ui.storeLineEdit.text = "https://files.example/scans"
     assert panel.parameters.store == panel.ui.storeLineEdit.text
+
+
+def test_a_self_test_that_fails_leaves_slicer_as_it_was(panel, monkeypatch):
+    import slicer
+
+    test = sys.modules["MedWatermark"].MedWatermarkTest
+    before = dict(os.environ)
+
+    def fail(self):
+        self.panel()
+        self.scanFromDICOM()
+        assert slicer.dicomDatabase._files
+        raise AssertionError("as it should")
+
+    monkeypatch.setattr(test, unittest.defaultTestLoader.getTestCaseNames(test)[0], fail)
+    with pytest.raises(AssertionError, match="as it should"):
+        slicer.selfTests["MedWatermark"](msec=0)
+    assert not slicer.dicomDatabase._files
+    assert "askPassword" not in vars(panel)
+    assert dict(os.environ) == before
