@@ -139,7 +139,7 @@ def _end(process: subprocess.Popen) -> None:
         tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
         subprocess.run(tree, capture_output=True, check=False, **_apart())
     else:
-        os.killpg(process.pid, signal.SIGTERM)
+        _signal(process, signal.SIGTERM)
 
 
 def _runs(process: subprocess.Popen) -> bool:
@@ -149,15 +149,7 @@ def _runs(process: subprocess.Popen) -> bool:
     PythonSlicer is a launcher that dies of a signal at once, and the Python that it launched puts
     its files away first.
     """
-    if process.poll() is None:
-        return True
-    if os.name == "nt":
-        return False
-    try:
-        os.killpg(process.pid, 0)
-    except OSError:
-        return False
-    return True
+    return process.poll() is None or (os.name != "nt" and _signal(process, 0))
 
 
 def _kill(process: subprocess.Popen) -> None:
@@ -165,8 +157,16 @@ def _kill(process: subprocess.Popen) -> None:
     if os.name == "nt":
         process.kill()
     else:
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
+
+
+def _signal(process: subprocess.Popen, number: int) -> bool:
+    """Send a signal to a process and what it started; false if none of them is left."""
+    try:
+        os.killpg(process.pid, number)
+    except OSError:  # macOS has one more kind for those that ended and were not waited for
+        return False
+    return True
 
 
 def _apart() -> dict:
