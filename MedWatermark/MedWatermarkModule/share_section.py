@@ -26,6 +26,7 @@ class ShareSection:
         """Forget what was looked at: the scene has gone."""
         self._exchanges = []
         self._previewed = None
+        self._lookedAt = ""
         self.ui.previewTextEdit.hide()
         self.ui.sharedLabel.hide()
         self._showTable()
@@ -34,6 +35,8 @@ class ShareSection:
         """Follow the choices."""
         parameters = self.panel.parameters
         node = parameters.sharedVolume if parameters else None
+        if parameters:
+            self._untick(node.GetID() if node else "")
         if parameters and self._previewed and self._previewed != self._subject():
             self._previewed = None
             self.ui.previewTextEdit.hide()
@@ -54,6 +57,12 @@ class ShareSection:
         )
         self.ui.shareWhatLabel.text = self._whatLeaves()
         self._showTable()
+
+    def _untick(self, volume: str) -> None:
+        """Who looked at one scan, whether a name is drawn in, did not look at another."""
+        if volume != self._lookedAt:
+            self._lookedAt = volume
+            self.panel.parameters.pixelsChecked = False
 
     def _subject(self) -> tuple:
         """What a preview was made of: the scan, and what may leave with it."""

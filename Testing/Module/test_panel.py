@@ -125,6 +125,17 @@ def test_files_that_are_not_there_are_named_before_verifying(panel, phantom, rec
     assert panel.ui.verifyButton.enabled
 
 
+def test_that_no_name_is_drawn_in_is_said_of_one_scan_and_not_of_the_next(panel, phantom):
+    panel.parameters.sharedVolume = phantom.ct()
+    panel.ui.pixelsCheckedCheckBox.checked = True
+    panel.exit()
+    panel.enter()
+    assert panel.parameters.pixelsChecked
+    panel.parameters.sharedVolume = phantom.mr()
+    assert not panel.parameters.pixelsChecked
+    assert not panel.ui.pixelsCheckedCheckBox.checked
+
+
 def test_paths_that_were_used_are_offered_again(panel, tmp_path):
     names = {each: tmp_path / each for each in ("ledgerFile", "accountFile", "exchangesFolder")}
     for _ in range(2):
