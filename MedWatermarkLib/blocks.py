@@ -14,6 +14,7 @@ from MedWatermarkLib.dct import BLOCK, noise_pattern, project
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 # A scan as it left the scanner has a greatest voxel, perhaps a few; a windowed one has thousands.
 _CLIPPED_SHARE = 0.005
@@ -100,6 +101,10 @@ class Blocks:
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
         self._voxels, self._top, self._left = voxels, top, left
+
+    def range_at(self, z: IntArray, by: IntArray, bx: IntArray) -> FloatArray:
+        """Return greatest less least voxel of some blocks."""
+        return np.asarray(self.high[z, by, bx] - self.low[z, by, bx])
 
     def body(
         self,

@@ -20,6 +20,7 @@ from MedWatermarkLib.grid_search import find_grids
 from MedWatermarkLib.interpolation import undo_linear
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
+from MedWatermarkLib.reliability import KINDS, Reliability, kinds_of, reliability_of, stretches_of
 from MedWatermarkLib.sites import (
     MESSAGE,
     MESSAGE_PROJECTIONS,
@@ -28,7 +29,7 @@ from MedWatermarkLib.sites import (
     Sites,
     places,
 )
-from MedWatermarkLib.soft import deviation_of, log_ratios, unmarked_share
+from MedWatermarkLib.soft import log_ratios
 from MedWatermarkLib.strength import step_ratio
 from MedWatermarkLib.tag import TAG_BITS, Tag
 from MedWatermarkLib.undone import Undone
@@ -43,8 +44,6 @@ _FIRST_LOOK = 4
 # Which blocks may be marked: those that embedding would take; those with a few voxels that were
 # clipped, or hit by impulses, too; and all of them, where a window left nothing of the air.
 _BODIES = ((0, True), (4, True), (4, False))
-# Weight, in symbols, of what the volume says of the noise against what a slice says of its own.
-_VOLUME_WEIGHT = 100.0
 
 
 @dataclass(frozen=True)
@@ -199,14 +198,17 @@ class _View:
         self._roles = where.roles(by + alignment.dy, bx + alignment.dx)
         self._ranks = where.ranks(by + alignment.dy, bx + alignment.dx)
 
-    def of(self, role: int, width: int) -> tuple[npt.NDArray[np.int64], ...]:
-        """Return slice, rank and projections of the blocks of a role."""
+    def of(
+        self, role: int, width: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatRows, FloatArray]:
+        """Return slice, rank, projections and range of the blocks of a role."""
         if width > self._blocks.projections.shape[-1]:
             rows, a = self.where.patterns[:width], self.alignment
             self._blocks = Blocks(self._voxels, rows, a.top, a.left)
         chosen = self._roles == role
         z, by, bx = (axis[chosen] for axis in self._index)
-        return z, self._ranks[chosen], self._blocks.projections[z, by, bx, :width]
+        values = self._blocks.projections[z, by, bx, :width]
+        return z, self._ranks[chosen], values, self._blocks.range_at(z, by, bx)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,15 +216,22 @@ class _Received:
     """The symbols of a role as they arrived, with the place of each in its code word."""
 
     slices: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
     scramble: npt.NDArray[np.uint8]
     phase: npt.NDArray[np.float32]
     length: int
     depth: int
 
-    def words(self, deviation: FloatArray, unmarked: float) -> FloatRows:
-        """Return the log ratios of each slice's code word, 0 where nothing was received."""
-        ratios = log_ratios(self.phase, self.slices, deviation, unmarked)
+    def words(self, reliability: Reliability, ratio: float = 1.0) -> FloatRows:
+        """Return the log ratios of each slice's code word, 0 where nothing was received.
+
+        The reliability is of steps that are shorter by a ratio.
+        """
+        width = self.phase.shape[1]
+        deviation = reliability.deviation(width, ratio).reshape(-1, width)
+        kinds = self.slices * KINDS + self.kinds
+        ratios = log_ratios(self.phase, kinds, deviation, reliability.unmarked)
         ratios *= 1 - 2 * self.scramble.astype(np.float32)
         index = self.slices[:, None] * self.length + self.places
         sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
@@ -235,52 +244,49 @@ class _Received:
         sums = np.bincount(index.ravel(), waves.ravel(), self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
 
-    def coherence(self, word: npt.NDArray[np.uint8]) -> FloatArray:
-        """Return each slice's mean correlation with a known code word."""
-        signs = 2.0 * (word[self.places] ^ self.scramble) - 1
-        waves = (np.sin(2 * np.pi * self.phase) * signs).sum(axis=1)
-        counts = np.bincount(self.slices, minlength=self.depth) * float(self.phase.shape[1])
-        sums = np.bincount(self.slices, waves, self.depth)
-        return np.asarray(sums / np.maximum(counts, 1))
+    def signs(self, word: npt.NDArray[np.uint8]) -> FloatRows:
+        """Return what the symbols of a known code word should say, 1 and -1."""
+        return (2.0 * (word[self.places] ^ self.scramble) - 1).astype(np.float32)
 
-    def unmarked(self, coherence: FloatArray) -> float:
-        """Return the share of blocks without a mark, from the correlation with a known word."""
-        counts = np.bincount(self.slices, minlength=self.depth)
-        first = float((coherence * counts).sum() / max(int(counts.sum()), 1))
-        second = float(-np.cos(4 * np.pi * self.phase).mean())
-        return unmarked_share(first, second, self.phase.size)
+    def stretched(self, stretches: FloatArray) -> _Received:
+        """Return them on lattices that are longer; more patterns are as the last that is known."""
+        patterns = np.minimum(np.arange(self.phase.shape[1]), stretches.shape[1] - 1)
+        by = stretches[self.kinds][:, patterns].astype(np.float32)
+        return replace(self, phase=self.phase / by)
 
 
-def _received(view: _View, sync: Sync, role: int, width: int, step: float, bits: int) -> _Received:
-    slices, ranks, values = view.of(role, width)
+def _received(view: _View, sync: Sync, role: int, width: int, ratio: float, bits: int) -> _Received:
+    """Return the symbols of a role, whose step is that of the tag times a ratio."""
+    slices, ranks, values, ranges = view.of(role, width)
     length = TurboCode.length_of(bits)
     order, scramble = view.where.order(length)
     place = places(ranks, width, length, sync.phases[slices])
-    phase = (values / step).astype(np.float32)
-    return _Received(slices, order[place], scramble[place], phase, length, view.depth)
+    phase = (values / (sync.step * ratio)).astype(np.float32)
+    kinds = kinds_of(ranges, sync.step)
+    return _Received(slices, kinds, order[place], scramble[place], phase, length, view.depth)
 
 
 def _read(view: _View, sync: Sync) -> Extracted:
     evidence = []
     for width in TAG_PROJECTIONS:
-        received = _received(view, sync, TAG, width, sync.step, TAG_BITS)
+        received = _received(view, sync, TAG, width, 1.0, TAG_BITS)
         evidence.append(received.correlations())
-        deviation = deviation_of(_shrunk(sync.coherence, received), sync.unmarked)
-        read = read_tag(received.words(deviation, sync.unmarked))
+        read = read_tag(received.words(sync.reliability))
         if read.tag is not None:
             break
     else:
         return unread(read, tuple(evidence))
 
-    # Every bit of the tag is known now, and says more of the noise than the pilots could.
-    coherence = received.coherence(encoded(read.tag.to_bytes()))
-    unmarked = received.unmarked(coherence)
-    deviation = deviation_of(_shrunk(coherence, received), unmarked)
+    # Every bit of the tag is known now, and says more of gain and noise than the pilots could.
+    signs = received.signs(encoded(read.tag.to_bytes()))
+    stretches = stretches_of(received.phase, signs, received.kinds)
+    received = received.stretched(stretches)
+    reliability = reliability_of(received.phase, signs, received.slices, received.kinds, view.depth)
     density = MESSAGE_PROJECTIONS[read.tag.density]
     ratio = step_ratio(density, width)
-    bits = 8 * read.tag.codewords
-    received = _received(view, sync, MESSAGE, density, sync.step * ratio, bits)
-    words = received.words(deviation / ratio, unmarked)
+    received = _received(view, sync, MESSAGE, density, ratio, 8 * read.tag.codewords)
+    received = received.stretched(stretches)
+    words = received.words(reliability, ratio)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
     message = read_message(words, np.where(read.agreeing, symbols, 0), read.tag)
     return told(read, message, tuple(evidence), sync.step, view.alignment.origin)
@@ -311,11 +317,3 @@ def told(
         origin=origin,
         evidence=evidence,
     )
-
-
-def _shrunk(coherence: FloatArray, received: _Received) -> FloatArray:
-    """Draw each slice's coherence towards the volume's, the more the fewer its symbols."""
-    counts = np.bincount(received.slices, minlength=received.depth) * received.phase.shape[1]
-    volume = float((coherence * counts).sum() / max(int(counts.sum()), 1))
-    weight = counts / (counts + _VOLUME_WEIGHT)
-    return np.asarray(weight * coherence + (1 - weight) * volume)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.reliability import Reliability, kinds_of, reliability_of
 from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, Sites, pilot_places
-from MedWatermarkLib.soft import unmarked_share
 from MedWatermarkLib.strength import step
 
 #: A score that chance alone reaches about once in a hundred unmarked volumes. It only spares the
@@ -32,6 +32,7 @@ _MAX_OF_PHASES = 1.4236, 0.6107
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
@@ -47,17 +48,14 @@ class Sync:
         Lattice step of pilots and tag, in units of the voxels as they arrived.
     phases : (z,) int64 array
         Phase of each slice.
-    coherence : (z,) float64 array
-        Mean of the pilots' correlation in each slice: 1 without noise, 0 without a mark.
-    unmarked : float
-        Share of the blocks looked at that carry no mark.
+    reliability : Reliability
+        How far symbols can be trusted, from the pilots.
     """
 
     score: float
     step: float
     phases: IntArray
-    coherence: FloatArray
-    unmarked: float
+    reliability: Reliability
 
 
 def synchronise(
@@ -81,8 +79,9 @@ def synchronise(
     found = _pilots(blocks, body, where, dy, dx)
     if found is None:
         return None
-    z, values, signs, counts = found
+    z, values, signs, _ranges = found
     depth = len(body)
+    counts = np.bincount(z, minlength=depth) * _WIDTH
     looked_at = np.zeros(depth, bool)
     looked_at[np.argsort(-counts, kind="stable")[:_SLICES]] = True
     some = looked_at[z]
@@ -95,7 +94,7 @@ def synchronise(
         # A step on the ladder is exact, and better than one that fits the noise.
         if refined.max() > 1.02 * scores[best]:
             steps, scores, best = near, refined, int(np.argmax(refined))
-    return _sync(found, float(steps[best]), float(scores[best]))
+    return _sync(found, depth, float(steps[best]), float(scores[best]))
 
 
 def synchronise_at(
@@ -117,15 +116,16 @@ def synchronise_at(
     found = _pilots(blocks, body, where, dy, dx)
     if found is None:
         return None
-    z, values, signs, counts = found
+    z, values, signs, _ranges = found
+    counts = np.bincount(z, minlength=len(body)) * _WIDTH
     sums = _correlate(values, z, signs, np.array([step]), len(body))
-    return _sync(found, step, float(_scores(sums, counts)[0]))
+    return _sync(found, len(body), step, float(_scores(sums, counts)[0]))
 
 
 def _pilots(
     blocks: Blocks, body: BoolArray, where: Sites, dy: int, dx: int
-) -> tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.float32], IntArray] | None:
-    """Return slice, projections and signs (n, g, phases) of the pilots, and symbols a slice."""
+) -> tuple[IntArray, Floats, Floats, FloatArray] | None:
+    """Return slice, projections, signs (n, g, phases) and range of the pilots' blocks."""
     z, by, bx = np.nonzero(body)
     pilot = where.roles(by + dy, bx + dx) == PILOT
     z, by, bx = z[pilot], by[pilot], bx[pilot]
@@ -134,30 +134,19 @@ def _pilots(
     values = np.ascontiguousarray(blocks.projections[z, by, bx, :_WIDTH])
     places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
     signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
-    return z, values, signs, np.bincount(z, minlength=len(body)) * _WIDTH
+    return z, values, signs, blocks.range_at(z, by, bx)
 
 
 def _sync(
-    found: tuple[IntArray, npt.NDArray[np.float32], npt.NDArray[np.float32], IntArray],
-    step: float,
-    score: float,
+    found: tuple[IntArray, Floats, Floats, FloatArray], depth: int, step: float, score: float
 ) -> Sync:
-    z, values, signs, counts = found
-    depth = len(counts)
+    z, values, signs, ranges = found
     sums = _correlate(values, z, signs, np.array([step]), depth)[0]
-    phases = _phases(sums, counts)
-    own = sums[np.arange(depth), phases]
-    return Sync(
-        score=score,
-        step=step,
-        phases=phases,
-        coherence=own / np.maximum(counts, 1),
-        unmarked=unmarked_share(
-            float(own.sum() / counts.sum()),
-            float(-np.cos(4 * np.pi / step * values).mean()),
-            values.size,
-        ),
-    )
+    phases = _phases(sums, np.bincount(z, minlength=depth) * _WIDTH)
+    own = np.take_along_axis(signs, phases[z][:, None, None], axis=2)[..., 0]
+    phase = (values / step).astype(np.float32)
+    reliability = reliability_of(phase, own, z, kinds_of(ranges, step), depth)
+    return Sync(score, step, phases, reliability)
 
 
 def steps_to_try(values: npt.NDArray[np.float32]) -> FloatArray:
