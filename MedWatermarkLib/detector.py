@@ -1,4 +1,9 @@
-"""Reading a mark blind: from voxels and key alone."""
+"""Reading a mark blind: from voxels and key alone.
+
+Where the plain reading finds nothing, two cuts and at most 84 geometries are tried, each at most
+twice. A tag is taken only if its check of 32 bits agrees, a message if it has the 64 bits of the
+SHA-256 that the tag says; and a tag is decoded only where the pilots show.
+"""
 
 from __future__ import annotations
 
@@ -87,14 +92,13 @@ class Extracted:
     origin : (int, int)
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
     undone : Undone or None
-        What was found to have happened to the volume, where the original was at hand.
+        What was found to have happened to the volume and was undone before it was read: that it
+        was cut, turned, mirrored or scaled, and with the original at hand also what became of
+        its slices and values. None where nothing was.
     evidence : tuple of (z, n) float32 arrays
         For each number of projections that was tried, the last of which the tag was read with if
         it was: how much each slice speaks for a 1 in each bit of the tag's code word, less than 0
         for a 0. By it copies are traced that do not read.
-    geometry : Geometry or None
-        How it was turned, mirrored and scaled, which was undone before it was read; None where it
-        was not.
     """
 
     message: bytes | None
@@ -106,7 +110,6 @@ class Extracted:
     origin: tuple[int, int]
     undone: Undone | None = None
     evidence: tuple[FloatRows, ...] = ()
-    geometry: Geometry | None = None
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
@@ -128,6 +131,9 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
             found = _read_at(voxels, where, alignment)
             if found.tag is not None:
                 best = found
+                if found.origin != (0, 0):
+                    cut = Geometry(np.eye(2), -np.array(found.origin, np.float64))
+                    best = replace(found, undone=Undone(cut))
                 break
     if best.tag is None:
         progress(0.4)
@@ -135,7 +141,9 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         for geometry in chain.from_iterable(chain.from_iterable(searches)):
             found = _read_straight(voxels, where, geometry)
             if found.tag is not None:
-                best = replace(found, origin=(0, 0), geometry=geometry)
+                undone = Undone(geometry)
+                y, x = (0, 0) if undone.bent else map(round, undone.origin)
+                best = replace(found, origin=(y, x), undone=undone)
                 break
     progress(1.0)
     return best

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from MedWatermarkLib.geometry import Geometry
+
 # Where no voxel is further from a place of its own, nothing has to be interpolated.
 _EXACT = 0.1
 
@@ -60,6 +62,13 @@ class Placement:
     def mirrored(self) -> bool:
         """Whether the suspect was mirrored, left and right, before it was turned."""
         return bool(np.linalg.det(self.matrix) < 0)
+
+    def geometry(self) -> Geometry:
+        """Return the way from the original to the suspect."""
+        inverse = np.asarray(np.linalg.inv(self.matrix), np.float64)
+        # Whole numbers stay whole.
+        inverse = np.rint(inverse) if self.exact else inverse
+        return Geometry(inverse, -inverse @ self.offset)
 
     def snapped(self, shape: tuple[int, ...]) -> Placement:
         """Return the exact placement that this one hardly differs from on a slice, or itself."""

@@ -209,16 +209,13 @@ def read_with_original(
 def _told(found: Extracted, placement: Placement, left: Residue) -> Extracted:
     """Return what was read, and what was undone for it."""
     gain, offset = left.tone.linear()
-    y, x = placement.offset
     undone = Undone(
+        placement.geometry(),
+        slices=tuple(tuple(z for z, _ in sources) for sources in placement.sources),
         gain=gain,
         offset=offset,
-        scale=placement.scale,
-        mirrored=placement.mirrored,
-        angle=placement.angle,
-        origin=(float(y), float(x)),
-        slices=tuple(tuple(z for z, _ in sources) for sources in placement.sources),
     )
+    y, x = placement.offset
     # Where voxels lie beside each other as they did, blocks can be held against the mark.
     shifted = placement.exact and np.array_equal(placement.matrix, np.eye(2))
     step = None if found.step is None or not shifted else found.step * abs(gain)

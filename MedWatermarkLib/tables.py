@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from rich.text import Text
 if TYPE_CHECKING:
     from MedWatermarkLib.claim import Claim
     from MedWatermarkLib.detector import Extracted
-    from MedWatermarkLib.geometry import Geometry
     from MedWatermarkLib.undone import Undone
 
 Row = tuple[str, str]
@@ -61,22 +59,25 @@ def reading_facts(extracted: Extracted) -> dict[str, Any]:
         "tag": None if tag is None else {"message_id": tag.message_id.hex(), "copy": tag.copy},
         "confidence": round(extracted.confidence, 4),
         "origin": list(extracted.origin),
-        "geometry": _geometry_facts(extracted.geometry),
         "slices": [
             {"tag": one.tag, "message": one.message, "confidence": round(one.confidence, 4)}
             for one in extracted.slices
         ],
-        "undone": None if extracted.undone is None else asdict(extracted.undone),
+        "undone": _undone_facts(extracted.undone),
     }
 
 
-def _geometry_facts(geometry: Geometry | None) -> dict[str, Any] | None:
-    if geometry is None:
+def _undone_facts(undone: Undone | None) -> dict[str, Any] | None:
+    if undone is None:
         return None
     return {
-        "angle": round(geometry.angle, 2),
-        "scale": round(geometry.scale, 4),
-        "mirrored": geometry.mirrored,
+        "angle": round(undone.angle, 2),
+        "scale": round(undone.scale, 4),
+        "mirrored": undone.mirrored,
+        "origin": [round(place, 2) for place in undone.origin],
+        "gain": undone.gain,
+        "offset": undone.offset,
+        "slices": None if undone.slices is None else [list(one) for one in undone.slices],
     }
 
 
@@ -88,15 +89,16 @@ def reading_rows(extracted: Extracted) -> list[Row]:
     if extracted.origin != (0, 0):
         row, column = extracted.origin
         rows.append(("Cut", f"begins at row {row}, column {column} of the marked slices"))
-    if extracted.undone is not None:
-        rows.append(("Against the original", _undone(extracted.undone)))
-    if extracted.geometry is not None:
-        rows.append(("Was", f"{extracted.geometry}; undone to read it"))
+    undone = extracted.undone
+    if undone is not None and undone.slices is not None:
+        rows.append(("Against the original", _against(undone, undone.slices)))
+    elif undone is not None and undone.bent:
+        rows.append(("Was", f"{undone.geometry}; undone to read it"))
     return rows
 
 
-def _undone(undone: Undone) -> str:
-    shown = sorted({z + 1 for sources in undone.slices for z in sources})
+def _against(undone: Undone, sources: tuple[tuple[int, ...], ...]) -> str:
+    shown = sorted({z + 1 for several in sources for z in several})
     if not shown:
         return "none of its slices was recognised"
     slices = f"slice {shown[0]}" if len(shown) == 1 else f"slices {ranges(shown)}"

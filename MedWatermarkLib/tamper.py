@@ -182,10 +182,10 @@ def map_from_mark(
     regions of these.
     """
     extracted = extract(volume.voxels, key=key) if extracted is None else extracted
-    if extracted.geometry is not None:
+    if extracted.undone is not None and extracted.undone.bent:
         raise TamperError(
-            f"This scan was {extracted.geometry}, so that its voxels are not those that were "
-            "marked: where it was altered beside that, the mark cannot tell."
+            f"This scan was {extracted.undone.geometry}, so that its voxels are not those that "
+            "were marked: where it was altered beside that, the mark cannot tell."
         )
     fidelity = measure_fidelity(volume.voxels, extracted, key=key, hounsfield=_ct_numbers(volume))
     if fidelity is None:

@@ -4,33 +4,54 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 
-@dataclass(frozen=True)
+from MedWatermarkLib.geometry import Geometry
+
+
+@dataclass(frozen=True, eq=False)
 class Undone:
     """What a reader undid.
 
     Attributes
     ----------
-    gain, offset : float
-        The voxels are about ``gain * v + offset`` of the marked ones, where a display window did
-        not cut them off.
-    scale : float
-        How much larger the slices are than the marked ones.
-    mirrored : bool
-        Whether they were mirrored, left and right.
-    angle : float
-        By how many degrees they were then turned, counter-clockwise as they are shown.
-    origin : (float, float)
-        Voxel (y, x) of the marked slices at which they begin.
-    slices : tuple of tuple of int
+    geometry : Geometry
+        Where the voxels of the marked slices lie in those that were read.
+    slices : tuple of tuple of int, or None
         For each slice the marked ones that it shows: more than one if it is a mean, none if it
-        was not recognised.
+        was not recognised. None where no original was at hand to tell.
+    gain, offset : float or None
+        The voxels are about ``gain * v + offset`` of the marked ones, where a display window did
+        not cut them off. None where no original was at hand to tell.
     """
 
-    gain: float
-    offset: float
-    scale: float
-    mirrored: bool
-    angle: float
-    origin: tuple[float, float]
-    slices: tuple[tuple[int, ...], ...]
+    geometry: Geometry
+    slices: tuple[tuple[int, ...], ...] | None = None
+    gain: float | None = None
+    offset: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """How much larger the slices are than the marked ones."""
+        return self.geometry.scale
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether they were mirrored, left and right."""
+        return self.geometry.mirrored
+
+    @property
+    def angle(self) -> float:
+        """By how many degrees they were then turned, counter-clockwise as they are shown."""
+        return self.geometry.angle
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Voxel (y, x) of the marked slices at which they begin."""
+        y, x = np.linalg.solve(self.geometry.matrix, -self.geometry.shift)
+        return float(y) + 0.0, float(x) + 0.0
+
+    @property
+    def bent(self) -> bool:
+        """Whether voxels no longer lie beside each other as they were marked."""
+        return not (self.geometry.is_exact and np.array_equal(self.geometry.matrix, np.eye(2)))

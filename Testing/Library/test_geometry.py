@@ -37,10 +37,10 @@ def test_a_volume_turned_by_any_angle_reads_and_says_by_which(
 ) -> None:
     extracted = extract(turned(marked, degrees, grows))
     assert is_read(extracted)
-    assert extracted.geometry is not None
-    assert extracted.geometry.angle == pytest.approx(degrees, abs=0.1)
-    assert extracted.geometry.scale == pytest.approx(1, abs=0.002)
-    assert not extracted.geometry.mirrored
+    assert extracted.undone is not None
+    assert extracted.undone.angle == pytest.approx(degrees, abs=0.1)
+    assert extracted.undone.scale == pytest.approx(1, abs=0.002)
+    assert not extracted.undone.mirrored
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.37, 2.0])
@@ -49,17 +49,17 @@ def test_a_volume_kept_at_another_size_reads_and_says_at_which(
 ) -> None:
     extracted = extract(scaled(marked, factor))
     assert is_read(extracted)
-    assert extracted.geometry is not None
-    assert extracted.geometry.scale == pytest.approx(factor, rel=0.005)
-    assert extracted.geometry.angle == pytest.approx(0, abs=0.1)
+    assert extracted.undone is not None
+    assert extracted.undone.scale == pytest.approx(factor, rel=0.005)
+    assert extracted.undone.angle == pytest.approx(0, abs=0.1)
 
 
 def test_a_volume_both_turned_and_scaled_reads(marked: np.ndarray) -> None:
     extracted = extract(scaled(turned(marked, 5), 0.8))
     assert is_read(extracted)
-    assert extracted.geometry is not None
-    assert extracted.geometry.angle == pytest.approx(5, abs=0.1)
-    assert extracted.geometry.scale == pytest.approx(0.8, rel=0.005)
+    assert extracted.undone is not None
+    assert extracted.undone.angle == pytest.approx(5, abs=0.1)
+    assert extracted.undone.scale == pytest.approx(0.8, rel=0.005)
 
 
 def test_a_turned_volume_reads_under_noise(marked: np.ndarray) -> None:
@@ -75,9 +75,9 @@ def test_mirrors_and_right_angles_cost_nothing(
     copy = np.rot90(copy, quarters, (1, 2))
     extracted = extract(copy)
     assert is_read(extracted)
-    assert extracted.geometry is not None
-    assert extracted.geometry.is_exact
-    straight, _ = extracted.geometry.straighten(np.ascontiguousarray(copy))
+    assert extracted.undone is not None
+    assert extracted.undone.geometry.is_exact
+    straight, _ = extracted.undone.geometry.straighten(np.ascontiguousarray(copy))
     assert np.array_equal(straight, marked)
     assert all(one.tag for one in extracted.slices)
 
@@ -86,19 +86,27 @@ def test_a_slice_alone_gives_its_tag_after_it_was_turned() -> None:
     copy = embed(head(1, 512, 512).astype(np.int16), MESSAGE).voxels
     extracted = extract(turned(copy, 5, grows=False))
     assert extracted.tag is not None
-    assert extracted.geometry is not None
-    assert extracted.geometry.angle == pytest.approx(5, abs=0.15)
+    assert extracted.undone is not None
+    assert extracted.undone.angle == pytest.approx(5, abs=0.15)
 
 
 def test_nothing_is_read_of_a_turned_volume_without_a_mark(volume: np.ndarray) -> None:
     extracted = extract(turned(volume[:2], 5))
     assert extracted.message is None
     assert extracted.tag is None
-    assert extracted.geometry is None
+    assert extracted.undone is None
+
+
+def test_a_cut_volume_says_where_it_begins(marked: np.ndarray) -> None:
+    undone = extract(marked[:, 21:, 13:240]).undone
+    assert undone is not None
+    assert undone.origin == (21, 13)
+    assert not undone.bent
+    assert undone.gain is None
 
 
 def test_a_volume_that_was_not_turned_says_so(marked: np.ndarray) -> None:
-    assert extract(marked).geometry is None
+    assert extract(marked).undone is None
 
 
 @pytest.mark.parametrize(

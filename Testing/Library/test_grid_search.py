@@ -63,10 +63,10 @@ def test_a_volume_that_was_cut_as_well_reads_and_says_what_was_undone(
 ) -> None:
     extracted = extract(attack(marked))
     assert extracted.message == MESSAGE
-    assert extracted.geometry is not None
-    assert abs((extracted.geometry.angle - angle + 180) % 360 - 180) < 0.1
-    assert extracted.geometry.scale == pytest.approx(scale, rel=0.005)
-    assert extracted.geometry.mirrored == mirrored
+    assert extracted.undone is not None
+    assert abs((extracted.undone.angle - angle + 180) % 360 - 180) < 0.1
+    assert extracted.undone.scale == pytest.approx(scale, rel=0.005)
+    assert extracted.undone.mirrored == mirrored
 
 
 @pytest.mark.parametrize(("factor", "flips"), [(1.37, False), (0.8, True)])
@@ -75,6 +75,6 @@ def test_a_screenshot_of_a_slice_gives_its_tag(factor: float, flips: bool) -> No
     extracted = extract(screenshot(layer[0, ::-1] if flips else layer[0], factor))
     assert extracted.tag is not None
     assert (extracted.tag.message_id, extracted.tag.copy) == (message_id(MESSAGE), 7)
-    assert extracted.geometry is not None
-    assert extracted.geometry.scale == pytest.approx(factor, rel=0.005)
-    assert extracted.geometry.mirrored == flips
+    assert extracted.undone is not None
+    assert extracted.undone.scale == pytest.approx(factor, rel=0.005)
+    assert extracted.undone.mirrored == flips
