@@ -54,13 +54,12 @@ def searched(attack: Attack) -> Iterator[None]:
     To look for a cut, and for how a copy may have been turned or scaled, takes most of the time
     where nothing reads, and finds nothing where there was none.
     """
+    left_out = [] if attack.bends else ["find_geometries", "find_grids"]
+    if not attack.bends and not attack.moves:
+        left_out.append("find_alignments")
     with contextlib.ExitStack() as patches:
-        if not attack.bends:
-            patches.enter_context(mock.patch.object(detector, "find_geometries", return_value=()))
-            if not attack.moves:
-                patches.enter_context(
-                    mock.patch.object(detector, "find_alignments", return_value=[])
-                )
+        for search in left_out:
+            patches.enter_context(mock.patch.object(detector, search, return_value=()))
         yield
 
 
