@@ -21,6 +21,7 @@ OURS = "MedWatermark"
 #: The same at the strength `robust`.
 STRONGER = "MedWatermark, robust"
 _COLOURS = ("#1f5fa8", "#58a55c", "#7fb2e5", "#c23b22", "#e08a1e", "#7a7a7a")
+_MARKERS = "osDv^X"
 _SAFE = str.maketrans(dict.fromkeys(" ,%/.°", "-"))
 
 
@@ -225,20 +226,25 @@ def _draw(
         errors = [count.reaches() for count in row]
         errors = [list(some) for some in zip(*errors, strict=True)]
         colour = _COLOURS[i % len(_COLOURS)]
+        beside = (i - (len(found) - 1) / 2) / len(found)
         if numeric:
-            levels = [float(a.level) for a in attacks]
-            axes.errorbar(levels, shares, errors, marker="o", capsize=3, color=colour, label=name)
+            # Beside each other, since many are alike.
+            places = [n + 0.4 * beside for n in range(len(attacks))]
+            axes.errorbar(
+                places, shares, errors, marker=_MARKERS[i], ms=5, lw=1.2, capsize=2, elinewidth=0.8,
+                color=colour, label=name,
+            )  # fmt: skip
         elif flat:
             axes.barh([a.label for a in attacks], shares, color=colour, label=name)
         else:
             width = 0.8 / len(found)
-            places = [n + (i - (len(found) - 1) / 2) * width for n in range(len(attacks))]
+            places = [n + 0.8 * beside for n in range(len(attacks))]
             axes.bar(places, shares, width, yerr=errors, capsize=2, color=colour, label=name)
     if flat:
         axes.set(xlim=(0, 1.05), xlabel="share that reads")
     else:
         axes.set(ylim=(-0.03, 1.05), ylabel="share that reads", xlabel=family)
-    if not numeric and not flat:
+    if not flat:
         axes.set_xticks(range(len(attacks)), [str(a.level) for a in attacks])
     figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     figure.savefig(picture, dpi=90)
@@ -249,4 +255,4 @@ def _draw(
 def _shrink(picture: Path) -> None:
     from PIL import Image
 
-    Image.open(picture).convert("RGB").quantize(32).save(picture, optimize=True)
+    Image.open(picture).convert("RGB").quantize(96).save(picture, optimize=True)
