@@ -172,6 +172,21 @@ def test_a_damaged_scan_is_not_restored(logic, scan, mark, record):
     assert slicer.mrmlScene.GetNumberOfNodes() == before
 
 
+def test_tile_leaves_tell_the_recipient_exactly_which_place_was_altered(
+    logic, scan, mark, tmp_path
+):
+    import slicer
+
+    leaves = tmp_path / "head.leaves"
+    marked = mark(scan, leavesPath=leaves)
+    slicer.util.arrayFromVolume(marked)[2, 70, 140] += 1
+    verification = logic.verify(marked, leaves=leaves).wait()
+    assert verification.facts["checks"][3]["outcome"] == "failed"
+    altered = verification.labels == 1
+    assert altered[2, 64:128, 128:192].all()
+    assert altered.sum() == 64 * 64
+
+
 def test_a_mark_that_no_longer_reads_leaves_no_claim_on_the_node(logic, scan, mark):
     import slicer
 
