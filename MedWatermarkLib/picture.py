@@ -13,6 +13,9 @@ from MedWatermarkLib.volume import Volume
 #: Suffixes of files that are read as pictures.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
+# By how much channels differ where a picture counts as coloured, and how much of it may be.
+_GREY, _COLOURED = 24, 0.25
+
 
 def read_picture(path: Path) -> Volume:
     """Read a picture of one slice.
@@ -20,7 +23,8 @@ def read_picture(path: Path) -> Volume:
     Parameters
     ----------
     path : pathlib.Path
-        PNG or JPEG, grey, or colour whose channels are equal; transparency is dropped.
+        PNG or JPEG, grey, or in colour with a grey slice in it: annotations may be coloured, and
+        JPEG strays a little from grey. Transparency is dropped.
 
     Returns
     -------
@@ -30,7 +34,7 @@ def read_picture(path: Path) -> Volume:
     Raises
     ------
     ImageReadError
-        If it cannot be read, or is in colour.
+        If it cannot be read, or is in colour as a whole.
     """
     try:
         with Image.open(path) as image:
@@ -40,8 +44,10 @@ def read_picture(path: Path) -> Volume:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         # Pillow's own words name no cause that a user could mend.
         raise ImageReadError(f"{path} is no picture that can be read, or it is damaged.") from error
-    if (channels != channels[..., :1]).any():
+    apart = channels.max(axis=2).astype(int) - channels.min(axis=2)
+    if (apart > _GREY).mean() > _COLOURED:
         raise ImageReadError(
-            f"{path} is in colour; a picture of a slice is grey, without annotations in colour."
+            f"{path} is in colour; a picture of a slice is grey, but for its annotations."
         )
-    return Volume(np.ascontiguousarray(channels[np.newaxis, ..., 0]))
+    # Of grey the middle channel is as good as any; where it is coloured, something covers it.
+    return Volume(np.ascontiguousarray(np.median(channels, axis=2)[np.newaxis].astype(np.uint8)))
