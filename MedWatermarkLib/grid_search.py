@@ -26,7 +26,9 @@ from MedWatermarkLib.sites import Sites
 from MedWatermarkLib.suspect import Suspect
 
 # Half of the window's side in voxels for so many slices, the most that are looked at.
-_HALVES = {n: max(32.0, 8.0 * round(10 / n**0.55)) for n in range(1, 17)}
+_HALVES = {n: max(32.0, 8.0 * round(14 / n**0.7)) for n in range(1, 17)}
+# The most where angles are looked for, of which there are more than sizes.
+_HALF_OF_ANGLES = 80.0
 # The same where both angle and scale are looked for, in at least so many slices.
 _HALF_OF_BOTH, _SEVERAL = 24.0, 8
 # Geometries of each kind that are followed, and the scores that a right one passes: in the first
@@ -57,10 +59,10 @@ def find_grids(voxels: Array, where: Sites) -> tuple[Iterator[Geometry], ...]:
     if copy is None:
         return iter(()), iter(())
     search = _Search(copy, where, voxels)
-    half = copy.half
+    half, less = copy.half, min(copy.half, _HALF_OF_ANGLES)
     one = chain(
         search.among(np.array([0, np.pi / 2]), scales_apart(half), half),
-        search.among(turns_apart(half), np.ones(1), half),
+        search.among(turns_apart(less), np.ones(1), less),
     )
     if len(copy.slices) < _SEVERAL:
         return one, iter(())
