@@ -56,7 +56,7 @@ def read_message(words: FloatRows, symbols: npt.NDArray[Any], tag: Tag) -> ReadM
     tried = np.flatnonzero(symbols >= bits)
     received = np.vstack([words.sum(axis=0, keepdims=True), words[tried]])
     posteriors = TurboCode(bits).decode(received)
-    messages = [_message(p > 0, tag) for p in posteriors]
+    messages = [message_of(p > 0, tag) for p in posteriors]
     alone = np.zeros(len(words), bool)
     alone[tried] = [m is not None for m in messages[1:]]
     right = next((i for i, m in enumerate(messages) if m is not None), None)
@@ -111,7 +111,7 @@ def read_tag(words: FloatRows) -> ReadTag:
         Log ratios of each slice's code word.
     """
     posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
-    tag, *alone = (_tag(p > 0) for p in posteriors)
+    tag, *alone = (tag_of(p > 0) for p in posteriors)
     if tag is None:
         votes = Counter(t for t in alone if t is not None)
         tag = votes.most_common(1)[0][0] if votes else None
@@ -119,14 +119,15 @@ def read_tag(words: FloatRows) -> ReadTag:
     return ReadTag(tag, tuple(alone), certainty)
 
 
-def _tag(bits: npt.NDArray[np.bool_]) -> Tag | None:
+def tag_of(bits: npt.NDArray[Any]) -> Tag | None:
+    """Return the tag that bits are, if its check holds and it can be one."""
     tag = Tag.from_bytes(np.packbits(bits).tobytes())
     if tag is None or tag.density >= len(MESSAGE_PROJECTIONS):
         return None
     return tag if 0 < tag.codewords <= qr.capacity(qr.GREATEST_VERSION) else None
 
 
-def _message(bits: npt.NDArray[np.bool_], tag: Tag) -> bytes | None:
+def message_of(bits: npt.NDArray[Any], tag: Tag) -> bytes | None:
     """Return the message, if its SHA-256 begins as the tag says: a check of 64 bits."""
     try:
         message = qr.from_data_codewords(np.packbits(bits).tobytes())

@@ -15,10 +15,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from MedWatermarkLib import qr
 from MedWatermarkLib.alignment import Alignment, find_alignments
+from MedWatermarkLib.averaged import MEANS, shift_of, solve
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
-from MedWatermarkLib.decoding import ReadMessage, ReadTag, read_message, read_tag
+from MedWatermarkLib.decoding import (
+    ReadMessage,
+    ReadTag,
+    message_of,
+    read_message,
+    read_tag,
+    tag_of,
+)
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.geometry_search import find_geometries
 from MedWatermarkLib.grid_search import find_grids
@@ -29,6 +38,7 @@ from MedWatermarkLib.reliability import KINDS, Reliability, kinds_of, reliabilit
 from MedWatermarkLib.sites import (
     MESSAGE,
     MESSAGE_PROJECTIONS,
+    PHASES,
     TAG,
     TAG_PROJECTIONS,
     Sites,
@@ -136,6 +146,14 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
                     best = replace(found, undone=Undone(cut))
                 break
     if best.tag is None:
+        progress(0.35)
+        for mean in MEANS:
+            found = _read_at(voxels, where, Alignment(), mean)
+            if found.tag is not None:
+                still = Geometry(np.eye(2), np.zeros(2))
+                best = replace(found, undone=Undone(still, averaged=mean))
+                break
+    if best.tag is None:
         progress(0.4)
         searches = zip(find_geometries(voxels, where), find_grids(voxels, where), strict=True)
         for geometry in chain.from_iterable(chain.from_iterable(searches)):
@@ -168,7 +186,7 @@ def _worth(found: Extracted) -> tuple[bool, bool, int, float]:
     return found.message is not None, found.tag is not None, alone, found.confidence
 
 
-def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:
+def _read_at(voxels: Array, where: Sites, alignment: Alignment, mean: int = 1) -> Extracted:
     rows = where.patterns[:_FIRST_LOOK]
     blocks = Blocks(voxels, rows, alignment.top, alignment.left)
     groups = [_BODIES] if blocks.looks_clipped() else [_BODIES[:1], _BODIES[1:]]
@@ -176,11 +194,13 @@ def _read_at(voxels: Array, where: Sites, alignment: Alignment) -> Extracted:
     found = Extracted(None, None, silent, 0.0, None, None, (0, 0))
     for group in groups:
         bodies = [blocks.body(clipped, air) for clipped, air in group]
-        syncs = [synchronise(blocks, b, where, alignment.dy, alignment.dx) for b in bodies]
+        dy, dx = alignment.dy, alignment.dx
+        syncs = [synchronise(blocks, b, where, dy, dx, mean) for b in bodies]
         # Blocks more that carry the mark raise the score, and blocks that do not lower it.
         sync, body = max(zip(syncs, bodies, strict=True), key=_score)
         if sync is not None and sync.score >= SIGNIFICANT:
-            found = _read(_View(voxels, where, alignment, blocks, body), sync)
+            view = _View(voxels, where, alignment, blocks, body)
+            found = _read(view, sync) if mean == 1 else _read_means(view, sync, mean)
         if found.tag is not None:
             break
     return found
@@ -231,8 +251,8 @@ class _Received:
     length: int
     depth: int
 
-    def words(self, reliability: Reliability, ratio: float = 1.0) -> FloatRows:
-        """Return the log ratios of each slice's code word, 0 where nothing was received.
+    def ratios(self, reliability: Reliability, ratio: float = 1.0) -> FloatRows:
+        """Return the log ratios of the code word's bits, symbol by symbol, positive for a 1.
 
         The reliability is of steps that are shorter by a ratio.
         """
@@ -240,8 +260,12 @@ class _Received:
         deviation = reliability.deviation(width, ratio).reshape(-1, width)
         kinds = self.slices * KINDS + self.kinds
         ratios = log_ratios(self.phase, kinds, deviation, reliability.unmarked)
-        ratios *= 1 - 2 * self.scramble.astype(np.float32)
+        return np.asarray(ratios * (1 - 2 * self.scramble.astype(np.float32)))
+
+    def words(self, reliability: Reliability, ratio: float = 1.0) -> FloatRows:
+        """Return the log ratios of each slice's code word, 0 where nothing was received."""
         index = self.slices[:, None] * self.length + self.places
+        ratios = self.ratios(reliability, ratio)
         sums = np.bincount(index.ravel(), ratios.ravel(), self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
 
@@ -298,6 +322,51 @@ def _read(view: _View, sync: Sync) -> Extracted:
     symbols = np.bincount(received.slices, minlength=view.depth) * density
     message = read_message(words, np.where(read.agreeing, symbols, 0), read.tag)
     return told(read, message, tuple(evidence), sync.step, view.alignment.origin)
+
+
+def _read_means(view: _View, sync: Sync, mean: int) -> Extracted:
+    """Read slices that are means of neighbours, whose bits are sums of those of the neighbours."""
+    silent = Extracted(
+        None, None, tuple(SliceReading(False, False, 0.0) for _ in range(view.depth)), 0.0, None,
+        None, (0, 0),
+    )  # fmt: skip
+    for width in TAG_PROJECTIONS:
+        terms, received = _summed(view, sync, TAG, width, 1.0, TAG_BITS, mean)
+        bits = solve(terms, received.ratios(sync.reliability), TurboCode(TAG_BITS))
+        tag = None if bits is None else tag_of(bits)
+        if tag is not None:
+            break
+    else:
+        return silent
+    density = MESSAGE_PROJECTIONS[tag.density]
+    ratio, code = step_ratio(density, width), TurboCode(8 * tag.codewords)
+    terms, received = _summed(view, sync, MESSAGE, density, ratio, code.bits, mean)
+    bits = solve(terms, received.ratios(sync.reliability, ratio), code)
+    message = None if bits is None else message_of(bits, tag)
+    return replace(
+        silent,
+        message=message,
+        tag=tag,
+        confidence=float(message is not None),
+        modules=None
+        if message is None or bits is None
+        else qr.module_values(qr.version_for(tag.codewords), bits.astype(np.float64)),
+        step=mean * sync.step,
+        origin=view.alignment.origin,
+    )
+
+
+def _summed(
+    view: _View, sync: Sync, role: int, width: int, ratio: float, bits: int, mean: int
+) -> tuple[list[npt.NDArray[np.int64]], _Received]:
+    """Return where the bits stand whose sums were received, and the sums."""
+    each = [
+        _received(view, replace(sync, phases=(sync.phases + m) % PHASES), role, width, ratio, bits)
+        for m in range(mean)
+    ]
+    scramble = np.bitwise_xor.reduce([one.scramble for one in each])
+    phase = each[0].phase + np.float32(shift_of(mean))
+    return [one.places for one in each], replace(each[0], scramble=scramble, phase=phase)
 
 
 def unread(read: ReadTag, evidence: tuple[FloatRows, ...]) -> Extracted:

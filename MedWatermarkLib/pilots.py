@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from MedWatermarkLib.averaged import shift_of
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.reliability import Reliability, kinds_of, reliability_of
 from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, Sites, pilot_places
@@ -59,7 +60,7 @@ class Sync:
 
 
 def synchronise(
-    blocks: Blocks, body: BoolArray, where: Sites, dy: int = 0, dx: int = 0
+    blocks: Blocks, body: BoolArray, where: Sites, dy: int = 0, dx: int = 0, mean: int = 1
 ) -> Sync | None:
     """Look for the pilots.
 
@@ -71,30 +72,35 @@ def synchronise(
     where : Sites
     dy, dx : int
         Row and column of the first block on the canonical plane.
+    mean : int
+        Of how many neighbours each slice is the mean. The phase is then that of the first of
+        them, and the step that of the mean, an m-th of a slice's.
 
     Returns
     -------
     Sync, or None if there are too few blocks to look at.
     """
-    found = _pilots(blocks, body, where, dy, dx)
+    found = _pilots(blocks, body, where, dy, dx, mean)
     if found is None:
         return None
     z, values, signs, _ranges = found
-    depth = len(body)
+    depth, shift = len(body), shift_of(mean)
     counts = np.bincount(z, minlength=depth) * _WIDTH
     looked_at = np.zeros(depth, bool)
     looked_at[np.argsort(-counts, kind="stable")[:_SLICES]] = True
     some = looked_at[z]
-    steps = steps_to_try(values)
-    scores = _scores(_correlate(values[some], z[some], signs[some], steps, depth), counts)
+    steps = steps_to_try(values) / mean
+    scores = _scores(_correlate(values[some], z[some], signs[some], steps, depth, shift), counts)
     best = int(np.argmax(scores))
     if scores[best] >= SIGNIFICANT:
         near = steps[best] * 2.0 ** (np.linspace(-1, 1, 17) / _STEPS_PER_OCTAVE)
-        refined = _scores(_correlate(values[some], z[some], signs[some], near, depth), counts)
+        refined = _scores(
+            _correlate(values[some], z[some], signs[some], near, depth, shift), counts
+        )
         # A step on the ladder is exact, and better than one that fits the noise.
         if refined.max() > 1.02 * scores[best]:
             steps, scores, best = near, refined, int(np.argmax(refined))
-    return _sync(found, depth, float(steps[best]), float(scores[best]))
+    return _sync(found, depth, float(steps[best]), float(scores[best]), shift)
 
 
 def synchronise_at(
@@ -113,17 +119,17 @@ def synchronise_at(
     -------
     Sync, or None if there are too few blocks to look at.
     """
-    found = _pilots(blocks, body, where, dy, dx)
+    found = _pilots(blocks, body, where, dy, dx, 1)
     if found is None:
         return None
     z, values, signs, _ranges = found
     counts = np.bincount(z, minlength=len(body)) * _WIDTH
-    sums = _correlate(values, z, signs, np.array([step]), len(body))
-    return _sync(found, len(body), step, float(_scores(sums, counts)[0]))
+    sums = _correlate(values, z, signs, np.array([step]), len(body), 0.0)
+    return _sync(found, len(body), step, float(_scores(sums, counts)[0]), 0.0)
 
 
 def _pilots(
-    blocks: Blocks, body: BoolArray, where: Sites, dy: int, dx: int
+    blocks: Blocks, body: BoolArray, where: Sites, dy: int, dx: int, mean: int
 ) -> tuple[IntArray, Floats, Floats, FloatArray] | None:
     """Return slice, projections, signs (n, g, phases) and range of the pilots' blocks."""
     z, by, bx = np.nonzero(body)
@@ -133,18 +139,25 @@ def _pilots(
         return None
     values = np.ascontiguousarray(blocks.projections[z, by, bx, :_WIDTH])
     places = pilot_places(where.ranks(by + dy, bx + dx), _WIDTH)
-    signs = 2.0 * where.pilots[:, places].transpose(1, 2, 0).astype(np.float32) - 1
+    bits = where.pilots[:, places].transpose(1, 2, 0)
+    # What a mean says is the sum of what its slices said.
+    sums = np.bitwise_xor.reduce([np.roll(bits, -m, axis=2) for m in range(mean)])
+    signs = 2.0 * sums.astype(np.float32) - 1
     return z, values, signs, blocks.range_at(z, by, bx)
 
 
 def _sync(
-    found: tuple[IntArray, Floats, Floats, FloatArray], depth: int, step: float, score: float
+    found: tuple[IntArray, Floats, Floats, FloatArray],
+    depth: int,
+    step: float,
+    score: float,
+    shift: float,
 ) -> Sync:
     z, values, signs, ranges = found
-    sums = _correlate(values, z, signs, np.array([step]), depth)[0]
+    sums = _correlate(values, z, signs, np.array([step]), depth, shift)[0]
     phases = _phases(sums, np.bincount(z, minlength=depth) * _WIDTH)
     own = np.take_along_axis(signs, phases[z][:, None, None], axis=2)[..., 0]
-    phase = (values / step).astype(np.float32)
+    phase = (values / step + shift).astype(np.float32)
     reliability = reliability_of(phase, own, z, kinds_of(ranges, step), depth)
     return Sync(score, step, phases, reliability)
 
@@ -159,14 +172,15 @@ def steps_to_try(values: npt.NDArray[np.float32]) -> FloatArray:
 
 
 @njit(parallel=True, cache=True, fastmath=True)
-def _correlate(values, slices, signs, steps, depth):  # type: ignore[no-untyped-def]
-    """Sum sin(2 pi value / step) times the pilots' signs, for each step, slice and phase."""
+def _correlate(values, slices, signs, steps, depth, shift):  # type: ignore[no-untyped-def]
+    """Sum sin(2 pi (value / step + shift)) times the signs, for each step, slice and phase."""
     sums = np.zeros((steps.size, depth, 8), np.float64)
     for k in prange(steps.size):
         scale = np.float32(2 * np.pi / steps[k])
+        start = np.float32(2 * np.pi * shift)
         for n in range(values.shape[0]):
             for g in range(values.shape[1]):
-                wave = np.sin(values[n, g] * scale)
+                wave = np.sin(values[n, g] * scale + start)
                 for p in range(8):
                     sums[k, slices[n], p] += wave * signs[n, g, p]
     return sums

@@ -78,6 +78,7 @@ def _undone_facts(undone: Undone | None) -> dict[str, Any] | None:
         "gain": undone.gain,
         "offset": undone.offset,
         "slices": None if undone.slices is None else [list(one) for one in undone.slices],
+        "averaged": undone.averaged,
     }
 
 
@@ -92,8 +93,8 @@ def reading_rows(extracted: Extracted) -> list[Row]:
     undone = extracted.undone
     if undone is not None and undone.slices is not None:
         rows.append(("Against the original", _against(undone, undone.slices)))
-    elif undone is not None and undone.bent:
-        rows.append(("Was", f"{undone.geometry}; undone to read it"))
+    elif undone is not None and (undone.bent or undone.averaged > 1):
+        rows.append(("Was", f"{undone}; undone to read it"))
     return rows
 
 

@@ -182,10 +182,11 @@ def map_from_mark(
     regions of these.
     """
     extracted = extract(volume.voxels, key=key) if extracted is None else extracted
-    if extracted.undone is not None and extracted.undone.bent:
+    undone = extracted.undone
+    if undone is not None and (undone.bent or undone.averaged > 1):
         raise TamperError(
-            f"This scan was {extracted.undone.geometry}, so that its voxels are not those that "
-            "were marked: where it was altered beside that, the mark cannot tell."
+            f"This scan was {undone}, so that its voxels are not those that were marked: where it "
+            "was altered beside that, the mark cannot tell."
         )
     fidelity = measure_fidelity(volume.voxels, extracted, key=key, hounsfield=_ct_numbers(volume))
     if fidelity is None:

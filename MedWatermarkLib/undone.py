@@ -23,12 +23,20 @@ class Undone:
     gain, offset : float or None
         The voxels are about ``gain * v + offset`` of the marked ones, where a display window did
         not cut them off. None where no original was at hand to tell.
+    averaged : int
+        Of how many neighbours each slice is the mean, as it was found without the original.
     """
 
     geometry: Geometry
     slices: tuple[tuple[int, ...], ...] | None = None
     gain: float | None = None
     offset: float | None = None
+    averaged: int = 1
+
+    def __str__(self) -> str:
+        if self.averaged > 1:
+            return f"averaged, each slice the mean of {self.averaged} neighbours"
+        return str(self.geometry)
 
     @property
     def scale(self) -> float:
