@@ -55,7 +55,7 @@ def run(script, packages, **environment):
             **environment,
         },
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
     )
     assert done.returncode == 0, done.stderr

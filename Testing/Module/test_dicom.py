@@ -1,5 +1,7 @@
 """Volumes that came from DICOM, and become DICOM again: by the panel, and by Slicer itself."""
 
+import locale
+
 import numpy as np
 import pydicom
 import pytest
@@ -48,6 +50,7 @@ def export_as_slicer(node, folder):
         "0028|1051": f"{node.GetDisplayNode().GetWindow():g}",
         "0028|1054": "HU",
     }
+    ctype = locale.setlocale(locale.LC_CTYPE)
     writer = sitk.ImageFileWriter()
     writer.SetImageIO("GDCMImageIO")
     writer.KeepOriginalImageUIDOn()
@@ -62,6 +65,8 @@ def export_as_slicer(node, folder):
         extracted.SetMetaData("0020|0032", "\\".join(f"{each:g}" for each in position))
         writer.SetFileName(str(folder / f"IMG{index + 1:04d}.dcm"))
         writer.Execute(extracted)
+    # The writer leaves that of C behind, in which this process would understand ASCII alone.
+    locale.setlocale(locale.LC_CTYPE, ctype)
 
 
 @pytest.mark.parametrize("kind", ["ct", "mr"])

@@ -22,7 +22,7 @@ def run(*words, folder=None, **environment):
         cwd=folder,
         env={**os.environ, **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr

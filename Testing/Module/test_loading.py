@@ -26,7 +26,7 @@ def run(script, **environment):
         cwd=HOST,
         env={"QT_QPA_PLATFORM": "offscreen", "PATH": "", **environment},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0, done.stderr

@@ -34,7 +34,7 @@ def start_slicer(script, *words, bare=None, folder=None, **options):
         cwd=folder,
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
         **options,
     )
