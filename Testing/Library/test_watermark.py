@@ -159,7 +159,7 @@ def test_a_wrong_key_reads_nothing(volume: np.ndarray, key: bytes) -> None:
 
 
 def test_an_unmarked_scan_reads_nothing(volume: np.ndarray) -> None:
-    for z in range(len(volume)):
+    for z in (0, len(volume) - 1):
         extracted = extract(volume[z : z + 1], key=bytes([z]))
         assert (extracted.message, extracted.tag, extracted.modules) == (None, None, None)
 
