@@ -93,7 +93,7 @@ def _rows(code: TurboCode) -> npt.NDArray[np.uint64]:
 
 @njit(cache=True)
 def _eliminate(rows, odd, order, size):  # type: ignore[no-untyped-def]
-    """Solve the first independent equations of an order (Gauss and Jordan, modulo 2)."""
+    """Solve the first independent equations of an order, by Gaussian elimination modulo 2."""
     words = rows.shape[1]
     basis = np.zeros((size, words), np.uint64)
     value = np.zeros(size, np.uint8)
