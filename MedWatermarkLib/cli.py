@@ -36,6 +36,7 @@ from MedWatermarkLib.mark_options import MarkStrength, strength_of
 from MedWatermarkLib.output import OutputError, check_new
 from MedWatermarkLib.password import read_mark_key, read_password
 from MedWatermarkLib.report import cancel, reporting
+from MedWatermarkLib.tag import GREATEST_COPY
 
 app = typer.Typer(
     name="medwatermark",
@@ -178,7 +179,7 @@ def embed(
     ] = None,
     mark_key_file: MarkKeyFile = None,
     copy: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Number of this copy; each slice says it.")
+        int, typer.Option(min=0, max=GREATEST_COPY, help="Number of this copy; each slice says it.")
     ] = 0,
     strength: MarkStrength = "diagnostic",
     exclude: Annotated[

@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib.modulation import encoded
-from MedWatermarkLib.tag import Tag
+from MedWatermarkLib.tag import COPY_BITS, Tag
 
-#: Bits of a copy's number.
-COPY_BITS = 32
 # Copies whose shares are estimated together: those that agree best.
 _TOGETHER = 8
 # Numbers that differ in up to three bits, whose words may agree in up to seven bits of ten.

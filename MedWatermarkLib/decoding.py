@@ -74,6 +74,22 @@ def read_message(words: FloatRows, symbols: npt.NDArray[Any], tag: Tag) -> ReadM
 
 
 @dataclass(frozen=True, eq=False)
+class TagEvidence:
+    """What symbols say of a tag, read or not.
+
+    Attributes
+    ----------
+    sums : (z, n) float32 array
+        How much each slice speaks for a 1 in each bit of the tag's code word, less than 0 for a 0.
+    rung : int
+        On the ladder of strengths, where they were received, if no gain changed them.
+    """
+
+    sums: FloatRows
+    rung: int
+
+
+@dataclass(frozen=True, eq=False)
 class ReadTag:
     """What came of the tag's code words.
 

@@ -23,11 +23,13 @@ from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.decoding import (
     ReadMessage,
     ReadTag,
+    TagEvidence,
     message_of,
     read_message,
     read_tag,
     tag_of,
 )
+from MedWatermarkLib.gain import gain_of, stretch
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.geometry_search import find_geometries
 from MedWatermarkLib.grid_search import find_grids
@@ -45,7 +47,7 @@ from MedWatermarkLib.sites import (
     places,
 )
 from MedWatermarkLib.soft import log_ratios
-from MedWatermarkLib.strength import step_ratio
+from MedWatermarkLib.strength import rung_of, step, step_ratio
 from MedWatermarkLib.tag import TAG_BITS, Tag
 from MedWatermarkLib.undone import Undone
 
@@ -103,12 +105,11 @@ class Extracted:
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
     undone : Undone or None
         What was found to have happened to the volume and was undone before it was read: that it
-        was cut, turned, mirrored or scaled, and with the original at hand also what became of
-        its slices and values. None where nothing was.
-    evidence : tuple of (z, n) float32 arrays
+        was cut, turned, mirrored or scaled, that its values were, and with the original at hand
+        also what became of its slices. None where nothing was.
+    evidence : tuple of TagEvidence
         For each number of projections that was tried, the last of which the tag was read with if
-        it was: how much each slice speaks for a 1 in each bit of the tag's code word, less than 0
-        for a 0. By it copies are traced that do not read.
+        it was. By it copies are traced that do not read.
     """
 
     message: bytes | None
@@ -119,7 +120,7 @@ class Extracted:
     step: float | None
     origin: tuple[int, int]
     undone: Undone | None = None
-    evidence: tuple[FloatRows, ...] = ()
+    evidence: tuple[TagEvidence, ...] = ()
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
@@ -140,18 +141,15 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         for alignment in find_alignments(voxels, where):
             found = _read_at(voxels, where, alignment)
             if found.tag is not None:
-                best = found
-                if found.origin != (0, 0):
-                    cut = Geometry(np.eye(2), -np.array(found.origin, np.float64))
-                    best = replace(found, undone=Undone(cut))
+                cut = Geometry(np.eye(2), -np.array(found.origin, np.float64))
+                best = _also(found, geometry=cut)
                 break
     if best.tag is None:
         progress(0.35)
         for mean in MEANS:
             found = _read_at(voxels, where, Alignment(), mean)
             if found.tag is not None:
-                still = Geometry(np.eye(2), np.zeros(2))
-                best = replace(found, undone=Undone(still, averaged=mean))
+                best = _also(found, averaged=mean)
                 break
     if best.tag is None:
         progress(0.4)
@@ -159,12 +157,17 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         for geometry in chain.from_iterable(chain.from_iterable(searches)):
             found = _read_straight(voxels, where, geometry)
             if found.tag is not None:
-                undone = Undone(geometry)
-                y, x = (0, 0) if undone.bent else map(round, undone.origin)
-                best = replace(found, origin=(y, x), undone=undone)
+                best = _also(found, geometry=geometry)
                 break
     progress(1.0)
-    return best
+    return best if best.undone and not best.undone.is_nothing else replace(best, undone=None)
+
+
+def _also(found: Extracted, **changes: Any) -> Extracted:
+    """Return what was read, with more of what was undone for it."""
+    undone = replace(found.undone or Undone(), **changes)
+    y, x = (0, 0) if undone.bent else map(round, undone.origin)
+    return replace(found, origin=(y, x), undone=undone)
 
 
 def _read_straight(voxels: Array, where: Sites, geometry: Geometry) -> Extracted:
@@ -225,6 +228,7 @@ class _View:
         _, by, bx = self._index
         self._roles = where.roles(by + alignment.dy, bx + alignment.dx)
         self._ranks = where.ranks(by + alignment.dy, bx + alignment.dx)
+        self.span = blocks.span(body)
 
     def of(
         self, role: int, width: int
@@ -302,7 +306,9 @@ def _read(view: _View, sync: Sync) -> Extracted:
     evidence = []
     for width in TAG_PROJECTIONS:
         received = _received(view, sync, TAG, width, 1.0, TAG_BITS)
-        evidence.append(received.correlations())
+        evidence.append(
+            TagEvidence(received.correlations(), rung_of(sync.step / step(1, TAG, width)))
+        )
         read = read_tag(received.words(sync.reliability))
         if read.tag is not None:
             break
@@ -311,6 +317,10 @@ def _read(view: _View, sync: Sync) -> Extracted:
 
     # Every bit of the tag is known now, and says more of gain and noise than the pilots could.
     signs = received.signs(encoded(read.tag.to_bytes()))
+    longer, error = stretch(received.phase, signs)
+    sync = replace(sync, step=sync.step * longer)
+    gain = gain_of(sync.step, error, read.tag.rung, width, view.span)
+    received = replace(received, phase=received.phase / np.float32(longer))
     stretches = stretches_of(received.phase, signs, received.kinds)
     received = received.stretched(stretches)
     reliability = reliability_of(received.phase, signs, received.slices, received.kinds, view.depth)
@@ -321,7 +331,7 @@ def _read(view: _View, sync: Sync) -> Extracted:
     words = received.words(reliability, ratio)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
     message = read_message(words, np.where(read.agreeing, symbols, 0), read.tag)
-    return told(read, message, tuple(evidence), sync.step, view.alignment.origin)
+    return told(read, message, tuple(evidence), sync.step, view.alignment.origin, gain)
 
 
 def _read_means(view: _View, sync: Sync, mean: int) -> Extracted:
@@ -338,6 +348,11 @@ def _read_means(view: _View, sync: Sync, mean: int) -> Extracted:
             break
     else:
         return silent
+    word, lattice = encoded(tag.to_bytes()), shift_of(mean)
+    sums = np.bitwise_xor.reduce([word[one] for one in terms]) ^ received.scramble
+    longer, error = stretch(received.phase, (2.0 * sums - 1).astype(np.float32), lattice)
+    arrived = mean * sync.step * longer
+    gain = gain_of(arrived, error, tag.rung, width, view.span)
     density = MESSAGE_PROJECTIONS[tag.density]
     ratio, code = step_ratio(density, width), TurboCode(8 * tag.codewords)
     terms, received = _summed(view, sync, MESSAGE, density, ratio, code.bits, mean)
@@ -351,8 +366,9 @@ def _read_means(view: _View, sync: Sync, mean: int) -> Extracted:
         modules=None
         if message is None or bits is None
         else qr.module_values(qr.version_for(tag.codewords), bits.astype(np.float64)),
-        step=mean * sync.step,
+        step=arrived,
         origin=view.alignment.origin,
+        undone=Undone(gain=gain),
     )
 
 
@@ -369,7 +385,7 @@ def _summed(
     return [one.places for one in each], replace(each[0], scramble=scramble, phase=phase)
 
 
-def unread(read: ReadTag, evidence: tuple[FloatRows, ...]) -> Extracted:
+def unread(read: ReadTag, evidence: tuple[TagEvidence, ...]) -> Extracted:
     """Return what there is to say where no tag was read."""
     slices = tuple(SliceReading(False, False, float(c)) for c in read.certainty)
     return Extracted(None, None, slices, 0.0, None, None, (0, 0), evidence=evidence)
@@ -378,9 +394,10 @@ def unread(read: ReadTag, evidence: tuple[FloatRows, ...]) -> Extracted:
 def told(
     read: ReadTag,
     message: ReadMessage,
-    evidence: tuple[FloatRows, ...],
+    evidence: tuple[TagEvidence, ...],
     step: float,
     origin: tuple[int, int],
+    gain: float | None = None,
 ) -> Extracted:
     """Return what there is to say where a tag was read."""
     several = zip(read.agreeing, message.alone, read.certainty, read.copies, strict=True)
@@ -392,5 +409,6 @@ def told(
         modules=message.modules,
         step=step,
         origin=origin,
+        undone=Undone(gain=gain),
         evidence=evidence,
     )

@@ -17,10 +17,8 @@ from MedWatermarkLib.blocks import Blocks, working_copy
 from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.detector import Extracted
 from MedWatermarkLib.pilots import synchronise_at
-from MedWatermarkLib.sites import PHASES, TAG, TAG_PROJECTIONS, sites
+from MedWatermarkLib.sites import PHASES, sites
 from MedWatermarkLib.straying import log_likelihood
-from MedWatermarkLib.strength import RUNGS
-from MedWatermarkLib.strength import step as ladder_step
 from MedWatermarkLib.symbols import WIDEST, Symbols, symbols_of
 
 # A scan as it left the scanner; one with clipped voxels; one of which a window left no air.
@@ -38,8 +36,8 @@ _LEFT_OUT, _TOO_MANY = 0.003, 0.3
 _KINDS, _ROUNDS, _ALLOWANCE = 24, 30, 2.0
 # Blocks that a gap in what carries the mark may be wide.
 _GAP = 2
-# How far from a rung of the ladder of strengths a step may lie, in rungs, that no gain changed.
-_OFF_RUNG = 0.1
+# How far the gain may lie from 1 that an original at hand tells of voxels that kept theirs.
+_SAME_GAIN = 0.005
 # Significance of a slice's symbols above which its place in the order of slices is trusted.
 _TRUSTED = 8.0
 
@@ -105,7 +103,7 @@ def measure_fidelity(
     first = (extracted.origin[0] + top) // BLOCK, (extracted.origin[1] + left) // BLOCK
     blocks = Blocks(working_copy(voxels), where.patterns[:WIDEST], top, left)
     guesses = [blocks.body(clipped, air) for clipped, air in _BODIES]
-    known = hounsfield is not None and _is_on_ladder(extracted.step)
+    known = hounsfield is not None and not _was_rescaled(extracted)
     if known:
         guesses.insert(0, blocks.body(hounsfield=hounsfield))
     syncs = [synchronise_at(blocks, one, where, extracted.step, *first) for one in guesses]
@@ -131,10 +129,10 @@ def measure_fidelity(
     )
 
 
-def _is_on_ladder(step: float) -> bool:
-    """Return whether no gain changed the step, and so CT numbers are what they were."""
-    rungs = RUNGS * np.log2([step / ladder_step(1.0, TAG, width) for width in TAG_PROJECTIONS])
-    return bool((np.abs(rungs - np.rint(rungs)) < _OFF_RUNG).any())
+def _was_rescaled(extracted: Extracted) -> bool:
+    """Return whether a gain changed the voxels, so that CT numbers are not what they were."""
+    gain = None if extracted.undone is None else extracted.undone.gain
+    return gain is not None and abs(gain - 1) > _SAME_GAIN
 
 
 def _found(

@@ -115,3 +115,7 @@ class Geometry:
                 mode="nearest",
             )
         return straight, (int(first[0]), int(first[1]))
+
+
+#: That of a copy whose voxels lie where they were marked.
+STILL = Geometry(np.eye(2), np.zeros(2))

@@ -122,7 +122,7 @@ class Copy(Struct):
     Attributes
     ----------
     number : int
-        The copy number in the mark, 32 bits.
+        The copy number in the mark, 24 bits.
     recipient : bytes
         32 bytes, a commitment to who it was made for.
     voxel_root, package_root : bytes

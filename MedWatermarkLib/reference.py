@@ -21,7 +21,7 @@ from MedWatermarkLib.change import LEVELS_PER_STEP
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.correspondence import place
 from MedWatermarkLib.dct import PATTERNS
-from MedWatermarkLib.decoding import read_message, read_tag
+from MedWatermarkLib.decoding import TagEvidence, read_message, read_tag
 from MedWatermarkLib.detector import Extracted, SliceReading, told, unread
 from MedWatermarkLib.modulation import encoded, levels_to
 from MedWatermarkLib.placement import Placement
@@ -37,7 +37,7 @@ from MedWatermarkLib.sites import (
     pilot_places,
     places,
 )
-from MedWatermarkLib.strength import RUNGS, rung, step
+from MedWatermarkLib.strength import RUNGS, rung, rung_of, step
 from MedWatermarkLib.tag import TAG_BITS, Tag
 from MedWatermarkLib.undone import Undone
 
@@ -275,7 +275,7 @@ def _read(seen: _Seen, where: Sites, nothing: Extracted) -> Extracted:
     evidence = []
     for guess in _ask_pilots(seen.of(PILOT), where):
         received = _receive(seen.of(TAG), where, guess, TAG, guess.width, TAG_BITS)
-        evidence.append(received.correlations())
+        evidence.append(TagEvidence(received.correlations(), rung_of(guess.strength)))
         read = read_tag(received.words())
         if read.tag is not None:
             break

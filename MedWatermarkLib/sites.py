@@ -18,7 +18,7 @@ import numpy.typing as npt
 from MedWatermarkLib.dct import PATTERNS, patterns
 
 #: Version of the mark; a mark of another version shares no key material and is not seen.
-VERSION = 1
+VERSION = 2
 #: Slices go through this many phases, so that neighbours carry different bits at the same place.
 PHASES = 8
 #: Side of the repeating arrangement of roles, in blocks.

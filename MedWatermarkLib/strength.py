@@ -96,6 +96,11 @@ def rung_below(strength: float) -> float:
     return rung(math.floor(RUNGS * math.log2(strength) + 1e-9))
 
 
+def rung_of(strength: float) -> int:
+    """Return the number of a strength on the ladder, or of that next to another."""
+    return round(RUNGS * math.log2(strength))
+
+
 def rung(number: int) -> float:
     """Return a strength on the ladder, RMSE in units of the voxels."""
     return float(2.0 ** (number / RUNGS))

@@ -93,7 +93,7 @@ def reading_rows(extracted: Extracted) -> list[Row]:
     undone = extracted.undone
     if undone is not None and undone.slices is not None:
         rows.append(("Against the original", _against(undone, undone.slices)))
-    elif undone is not None and (undone.bent or undone.averaged > 1):
+    elif undone is not None and str(undone):
         rows.append(("Was", f"{undone}; undone to read it"))
     return rows
 

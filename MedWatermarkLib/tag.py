@@ -8,12 +8,16 @@ import zlib
 from dataclasses import dataclass
 
 _LAYOUT = struct.Struct(">8sIH")
+_FIELDS = _LAYOUT.size
 _CHECK = struct.Struct(">I")
 #: Bytes and bits of a tag.
 TAG_BYTES = _LAYOUT.size + _CHECK.size
 TAG_BITS = 8 * TAG_BYTES
-#: Copy numbers have 32 bits.
-GREATEST_COPY = 2**32 - 1
+#: Bits of a copy's number, and so the greatest there is.
+COPY_BITS = 24
+GREATEST_COPY = 2**COPY_BITS - 1
+#: Rungs of the ladder of strengths are told modulo so many.
+RUNGS_TOLD = 256
 
 
 def message_id(message: bytes) -> bytes:
@@ -30,13 +34,16 @@ class Tag:
     message_id : bytes
         First 8 bytes of the SHA-256 of the message.
     copy : int
-        Number of this copy, 0 to 2**32 - 1; each recipient has one of its own.
+        Number of this copy, 0 to 2**24 - 1; each recipient has one of its own.
     codewords : int
         How many data codewords of a QR code the message fills, below 4096.
     density : int
         Index of the number of projections that a message block has, below 8.
     spared : bool
         Whether a part of the patient was left unmarked because the owner asked for it.
+    rung : int
+        Rung of the strength on its ladder, modulo 256; so a reader knows how the voxels were
+        rescaled since.
     """
 
     message_id: bytes
@@ -44,23 +51,31 @@ class Tag:
     codewords: int
     density: int
     spared: bool = False
+    rung: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the tag with its check, 18 bytes."""
         form = self.spared << 15 | self.density << 12 | self.codewords
-        fields = _LAYOUT.pack(self.message_id, self.copy, form)
+        fields = _LAYOUT.pack(self.message_id, self.rung << COPY_BITS | self.copy, form)
         return fields + _CHECK.pack(zlib.crc32(fields))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tag | None:
         """Read a tag, or return None where its 32-bit check does not hold."""
-        fields = data[: _LAYOUT.size]
-        if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[_LAYOUT.size :]:
+        fields = data[:_FIELDS]
+        if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[_FIELDS:]:
             return None
         return cls.from_fields(fields)
 
     @classmethod
     def from_fields(cls, fields: bytes) -> Tag:
-        """Read what stands before a tag's check, 14 bytes, whatever it is."""
-        identity, copy, form = _LAYOUT.unpack(fields)
-        return cls(identity, copy, form & 0xFFF, form >> 12 & 7, bool(form >> 15))
+        """Read what stands before a tag's check, 14 bytes, whatever it is and what follows."""
+        identity, number, form = _LAYOUT.unpack(fields[:_FIELDS])
+        return cls(
+            message_id=identity,
+            copy=number & GREATEST_COPY,
+            codewords=form & 0xFFF,
+            density=form >> 12 & 7,
+            spared=bool(form >> 15),
+            rung=number >> COPY_BITS,
+        )

@@ -6,7 +6,7 @@ had no part in the suspect.
 
 **Read.** A tag that was decoded, of all slices together or of one alone, has passed a check of 32
 bits. A word that is not there passes it with a chance of 2**-32, and says one of K numbers with one
-of K * 2**-32. With at most D words decoded the bound is ``D * 2**-32 * min(1, K * 2**-32)``.
+of K * 2**-24. With at most D words decoded the bound is ``D * 2**-32 * min(1, K * 2**-24)``.
 
 **Shown.** Of copies that were averaged, or of what is too weak to be decoded, the tag's code word
 is known for each number that was issued, since copies of one volume differ in nothing else. Let x
@@ -26,7 +26,7 @@ inequality (W. Hoeffding, Journal of the American Statistical Association 58(301
 the copies themselves add to it. With N tests made (copies, slices, numbers of projections, each for
 itself) the bound is ``N * exp(-t**2 / 2)``.
 
-A number that is not in the list and was decoded counts as one of 2**32.
+A number that is not in the list and was decoded counts as one of 2**24.
 
 What the bounds do not cover: copies that were issued but are not in the list, and are too weak to
 be decoded (as a guard nobody is named while a number that differs in up to three bits and was not
@@ -47,10 +47,18 @@ import numpy.typing as npt
 from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import WatermarkError
 from MedWatermarkLib.channel_code import TurboCode
-from MedWatermarkLib.copy_words import COPY_BITS, CopyWords
+from MedWatermarkLib.copy_words import CopyWords
+from MedWatermarkLib.decoding import TagEvidence
 from MedWatermarkLib.detector import Extracted
 from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
-from MedWatermarkLib.tag import GREATEST_COPY, TAG_BITS, Tag, message_id
+from MedWatermarkLib.tag import (
+    COPY_BITS,
+    GREATEST_COPY,
+    RUNGS_TOLD,
+    TAG_BITS,
+    Tag,
+    message_id,
+)
 from MedWatermarkLib.watermark import extract
 
 #: A copy is named only if the bound on the probability of naming any wrongly is below this.
@@ -62,8 +70,8 @@ _WORDS = 64
 # Mean product of two copies' shares, over the product of their means, above which they were
 # averaged: 1 if they were, 0 if each slice is of one of them.
 _AVERAGED = 0.5
-
-FloatRows = npt.NDArray[np.float32]
+# Rungs of the ladder of strengths by which a tag that does not read may be seen beside its own.
+_BESIDE = (0, -1, 1)
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,7 @@ def _shown(
     # What was not listed could have been any number.
     ways = {n: float(len(listed)) if n in listed else 2.0**COPY_BITS for n in numbers}
     guesses = [
-        (sums, tag) for sums in extracted.evidence for tag in _announced(extracted, sums, message)
+        (one.sums, tag) for one in extracted.evidence for tag in _announced(extracted, one, message)
     ]
     tests = len(guesses) * (len(extracted.slices) + 1)
     limit = GREATEST_CHANCE / len(numbers)
@@ -235,18 +243,19 @@ def _shown(
     return list(best.values())
 
 
-def _announced(extracted: Extracted, sums: FloatRows, message: bytes | None) -> list[Tag]:
+def _announced(extracted: Extracted, seen: TagEvidence, message: bytes | None) -> list[Tag]:
     """Return what the tags of all copies may be but for the number: as read, known, or seen."""
     if extracted.tag is not None:
         return [extracted.tag]
     if message is not None:
         codewords = len(qr.data_codewords(message))
-        forms = itertools.product(range(len(MESSAGE_PROJECTIONS)), (False, True))
+        rungs = [(seen.rung + beside) % RUNGS_TOLD for beside in _BESIDE]
+        forms = itertools.product(range(len(MESSAGE_PROJECTIONS)), (False, True), rungs)
         return [Tag(message_id(message), 0, codewords, *form) for form in forms]
-    x = sums.sum(axis=0, keepdims=True)
+    x = seen.sums.sum(axis=0, keepdims=True)
     scaled = (2 * x / max(float(np.abs(x).mean()), 1e-9)).astype(np.float32)
     fields = np.packbits(TurboCode(TAG_BITS).decode(scaled)[0] > 0).tobytes()
-    return [replace(Tag.from_fields(fields[:14]), copy=0)]
+    return [replace(Tag.from_fields(fields), copy=0)]
 
 
 def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:
@@ -265,9 +274,9 @@ def _mixture(named: list[NamedCopy], extracted: Extracted, message: bytes | None
         return None
     numbers = [one.copy for one in named]
     shares = [
-        np.array([CopyWords(tag, numbers).shares(layer) for layer in sums])
-        for sums in extracted.evidence
-        for tag in _announced(extracted, sums, message)
+        np.array([CopyWords(tag, numbers).shares(layer) for layer in seen.sums])
+        for seen in extracted.evidence
+        for tag in _announced(extracted, seen, message)
     ]
     best = max(shares, key=lambda one: float(one.sum()))
     products = best.T @ best * len(best)

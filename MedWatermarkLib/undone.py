@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from MedWatermarkLib.geometry import Geometry
+from MedWatermarkLib.geometry import STILL, Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,21 +22,33 @@ class Undone:
         was not recognised. None where no original was at hand to tell.
     gain, offset : float or None
         The voxels are about ``gain * v + offset`` of the marked ones, where a display window did
-        not cut them off. None where no original was at hand to tell.
+        not cut them off. Without the original a gain is None where it is not known from 1, and is
+        told but for a factor of 2**16; the offset is always None, since nothing of a mark depends
+        on it.
     averaged : int
         Of how many neighbours each slice is the mean, as it was found without the original.
     """
 
-    geometry: Geometry
+    geometry: Geometry = STILL
     slices: tuple[tuple[int, ...], ...] | None = None
     gain: float | None = None
     offset: float | None = None
     averaged: int = 1
 
     def __str__(self) -> str:
+        parts = []
         if self.averaged > 1:
-            return f"averaged, each slice the mean of {self.averaged} neighbours"
-        return str(self.geometry)
+            parts.append(f"averaged, each slice the mean of {self.averaged} neighbours")
+        if self.bent:
+            parts.append(str(self.geometry))
+        if self.gain is not None:
+            parts.append(f"given grey values {self.gain:.3g} times what they were")
+        return "; ".join(parts)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the volume arrived as it was marked, as far as a reader can tell."""
+        return not (str(self) or self.slices or self.origin != (0, 0))
 
     @property
     def scale(self) -> float:

@@ -35,8 +35,15 @@ from MedWatermarkLib.restoration import (
     digest,
 )
 from MedWatermarkLib.sites import MESSAGE_PROJECTIONS, sites
-from MedWatermarkLib.strength import LEAST_INTEGRAL, PRESETS, Strength, preset_strength, rung_below
-from MedWatermarkLib.tag import GREATEST_COPY, Tag, message_id
+from MedWatermarkLib.strength import (
+    LEAST_INTEGRAL,
+    PRESETS,
+    Strength,
+    preset_strength,
+    rung_below,
+    rung_of,
+)
+from MedWatermarkLib.tag import GREATEST_COPY, RUNGS_TOLD, Tag, message_id
 from MedWatermarkLib.undone import Undone
 
 __all__ = [
@@ -134,7 +141,7 @@ def embed(
     key : bytes
         The mark's key; whoever has it can read the mark. The empty key is public.
     copy : int
-        Number of this copy, 0 to 2**32 - 1.
+        Number of this copy, 0 to 2**24 - 1.
     strength : "diagnostic", "robust" or float
         RMSE in marked blocks, in units of the voxels, not exceeded but for the rounding to whole
         numbers; or a preset. `diagnostic` is 1.5, or less where noise and range are small (see
@@ -193,7 +200,8 @@ def embed(
             greatest = room.greatest_message()
             raise MessageDoesNotFitError(int(inside.sum()), len(codewords), greatest)
         density = MESSAGE_PROJECTIONS.index(plan.message)
-        tag = Tag(message_id(message), copy, len(codewords), density, bool(excluded.any()))
+        spared, number = bool(excluded.any()), rung_of(aim) % RUNGS_TOLD
+        tag = Tag(message_id(message), copy, len(codewords), density, spared, number)
         change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
         marked = work.copy()
         effects = change.apply(marked, 1)

@@ -13,6 +13,7 @@ from typing import Any
 
 from MedWatermarkLib.dicom_series import Series
 from MedWatermarkLib.imageio import list_series
+from MedWatermarkLib.tag import GREATEST_COPY
 
 _TEXTS = ("path", "series", "name", "diagnosis", "record", "leaves", "batch_path")
 _FILES = ("record", "leaves", "batch_path")
@@ -217,7 +218,7 @@ def _item(row: Mapping[str, Any], folder: Path) -> Item | str:
         return "its name has other characters than letters, digits and . _ - (or over 100)"
     copy = cells.get("copy", 0)
     if isinstance(copy, str):
-        copy = int(copy) if re.fullmatch(r"\d{1,10}", copy.strip()) else (-1 if copy.strip() else 0)
-    if type(copy) is not int or not 0 <= copy < 2**32:
-        return "its copy is no whole number below 2^32"
+        copy = int(copy) if re.fullmatch(r"\d{1,8}", copy.strip()) else (-1 if copy.strip() else 0)
+    if type(copy) is not int or not 0 <= copy <= GREATEST_COPY:
+        return "its copy is no whole number below 2^24"
     return Item(source, **{**cells, "copy": copy})

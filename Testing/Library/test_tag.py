@@ -5,15 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from MedWatermarkLib.tag import TAG_BYTES, Tag, message_id
+from MedWatermarkLib.tag import GREATEST_COPY, TAG_BYTES, Tag, message_id
 
 tags = st.builds(
     Tag,
     message_id=st.binary(min_size=8, max_size=8),
-    copy=st.integers(0, 2**32 - 1),
+    copy=st.integers(0, GREATEST_COPY),
     codewords=st.integers(0, 4095),
     density=st.integers(0, 7),
     spared=st.booleans(),
+    rung=st.integers(0, 255),
 )
 
 
@@ -34,6 +35,6 @@ def test_nothing_is_no_tag() -> None:
     assert Tag.from_bytes(b"") is None
 
 
-def test_a_tag_is_that_of_version_1() -> None:
-    tag = Tag(message_id(b"MW1:HELLO"), 7, 201, 1)
-    assert tag.to_bytes().hex() == "29e3fed0c91124120000000710c91c6054bb"
+def test_a_tag_is_that_of_version_2() -> None:
+    tag = Tag(message_id(b"MW1:HELLO"), 7, 201, 1, rung=9)
+    assert tag.to_bytes().hex() == "29e3fed0c91124120900000710c93b6f0573"
