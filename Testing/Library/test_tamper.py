@@ -181,7 +181,7 @@ def dice(found: np.ndarray, z: int, y: int, x: int) -> float:
 ATTACKS = {
     "none": lambda v: v,
     # Of less than 8:1, since this head has noise in all of its air, which takes most of the bits.
-    "JPEG 2000": lambda v: jpeg2000(v, 5),
+    "JPEG 2000": lambda v: jpeg2000(v, 4),
     "windowed JPEG": lambda v: jpeg(v, 40, 400, 90),
     "gain and offset": lambda v: np.rint(1.1 * v + 37).astype(np.int16),
     "cut": lambda v: np.ascontiguousarray(v[:, 16:, 8:]),
