@@ -7,7 +7,7 @@ SHA-256 that the tag says; and a tag is decoded only where the pilots show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -35,6 +35,7 @@ from MedWatermarkLib.geometry_search import find_geometries
 from MedWatermarkLib.grid_search import find_grids
 from MedWatermarkLib.interpolation import undo_linear
 from MedWatermarkLib.modulation import encoded
+from MedWatermarkLib.order import Order, shown_phases
 from MedWatermarkLib.pilots import SIGNIFICANT, Sync, synchronise
 from MedWatermarkLib.reliability import KINDS, Reliability, kinds_of, reliability_of, stretches_of
 from MedWatermarkLib.sites import (
@@ -62,6 +63,10 @@ _FIRST_LOOK = 4
 # clipped, or hit by impulses, too; and all of them, where a window left nothing of the air.
 _BODIES = ((0, True), (4, True), (4, False))
 
+# Of a copy that was resampled the mark is weaker, as if voxels were multiplied by less than 1: no
+# gain is told of it that is nearer to that.
+_BLENDED = 0.2
+
 
 @dataclass(frozen=True)
 class SliceReading:
@@ -76,12 +81,15 @@ class SliceReading:
     copy : int or None
         Which copy it says that it is of, if it says one: in a volume that was put together from
         several copies not that of the volume's tag.
+    phase : int or None
+        Number, modulo 8, that it had in the marked volume, if that shows.
     """
 
     tag: bool
     message: bool
     confidence: float
     copy: int | None = None
+    phase: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +113,8 @@ class Extracted:
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
     undone : Undone or None
         What was found to have happened to the volume and was undone before it was read: that it
-        was cut, turned, mirrored or scaled, that its values were, and with the original at hand
-        also what became of its slices. None where nothing was.
+        was cut, turned, mirrored, scaled or averaged, its values multiplied or its slices put in
+        another order. None where nothing was.
     evidence : tuple of TagEvidence
         For each number of projections that was tried, the last of which the tag was read with if
         it was. By it copies are traced that do not read.
@@ -166,6 +174,8 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
 def _also(found: Extracted, **changes: Any) -> Extracted:
     """Return what was read, with more of what was undone for it."""
     undone = replace(found.undone or Undone(), **changes)
+    if not undone.geometry.is_exact and abs((undone.gain or 1) - 1) < _BLENDED:
+        undone = replace(undone, gain=None)
     y, x = (0, 0) if undone.bent else map(round, undone.origin)
     return replace(found, origin=(y, x), undone=undone)
 
@@ -331,7 +341,30 @@ def _read(view: _View, sync: Sync) -> Extracted:
     words = received.words(reliability, ratio)
     symbols = np.bincount(received.slices, minlength=view.depth) * density
     message = read_message(words, np.where(read.agreeing, symbols, 0), read.tag)
-    return told(read, message, tuple(evidence), sync.step, view.alignment.origin, gain)
+    phases = _phases(view, sync, read, encoded(read.tag.to_bytes()), width)
+    found = told(read, message, tuple(evidence), sync.step, view.alignment.origin, phases)
+    return replace(found, undone=Undone(gain=gain, order=Order.of(phases)))
+
+
+def _phases(
+    view: _View, sync: Sync, read: ReadTag, word: npt.NDArray[np.uint8], width: int
+) -> list[int | None]:
+    """Return the phase of each slice: that at which its tag reads, or which the tag's bits show."""
+    slices, ranks, values, _ = view.of(TAG, width)
+    waves = np.sin(values * np.float32(2 * np.pi / sync.step))
+    order, scramble = view.where.order(len(word))
+    laid = (2.0 * (word[order] ^ scramble) - 1).astype(np.float32)
+    agreeing = [
+        (waves * laid[places(ranks, width, len(word), phase)]).sum(axis=1)
+        for phase in range(PHASES)
+    ]
+    sums = np.stack([np.bincount(slices, one, view.depth) for one in agreeing], axis=1)
+    counts = width * np.bincount(slices, minlength=view.depth)
+    shown = shown_phases(sums / np.sqrt(np.maximum(counts, 1) / 2)[:, None])
+    return [
+        int(at) if tag is not None else phase
+        for at, tag, phase in zip(sync.phases, read.alone, shown, strict=True)
+    ]
 
 
 def _read_means(view: _View, sync: Sync, mean: int) -> Extracted:
@@ -397,18 +430,17 @@ def told(
     evidence: tuple[TagEvidence, ...],
     step: float,
     origin: tuple[int, int],
-    gain: float | None = None,
+    phases: Sequence[int | None],
 ) -> Extracted:
     """Return what there is to say where a tag was read."""
-    several = zip(read.agreeing, message.alone, read.certainty, read.copies, strict=True)
+    several = zip(read.agreeing, message.alone, read.certainty, read.copies, phases, strict=True)
     return Extracted(
         message=message.message,
         tag=read.tag,
-        slices=tuple(SliceReading(bool(t), bool(m), float(c), copy) for t, m, c, copy in several),
+        slices=tuple(SliceReading(bool(t), bool(m), float(c), *rest) for t, m, c, *rest in several),
         confidence=message.confidence,
         modules=message.modules,
         step=step,
         origin=origin,
-        undone=Undone(gain=gain),
         evidence=evidence,
     )

@@ -16,8 +16,9 @@ from scipy import ndimage
 from MedWatermarkLib.blocks import Blocks, working_copy
 from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.detector import Extracted
+from MedWatermarkLib.order import Order
 from MedWatermarkLib.pilots import synchronise_at
-from MedWatermarkLib.sites import PHASES, sites
+from MedWatermarkLib.sites import sites
 from MedWatermarkLib.straying import log_likelihood
 from MedWatermarkLib.symbols import WIDEST, Symbols, symbols_of
 
@@ -38,8 +39,6 @@ _KINDS, _ROUNDS, _ALLOWANCE = 24, 30, 2.0
 _GAP = 2
 # How far the gain may lie from 1 that an original at hand tells of voxels that kept theirs.
 _SAME_GAIN = 0.005
-# Significance of a slice's symbols above which its place in the order of slices is trusted.
-_TRUSTED = 8.0
 
 _SQUARE = np.ones((1, 3, 3), bool)
 
@@ -120,12 +119,13 @@ def measure_fidelity(
         left_out = np.minimum(_left_out(likelihood, blocks, told), _TOO_MANY)
     else:
         likelihood, told, left_out = _found(symbols, blocks, body, ranges)
+    order = Order.of([one.phase for one in extracted.slices])
     marked = (1 - left_out) * np.exp(np.minimum(likelihood, 50.0))
     return Fidelity(
         evidence=np.where(told, -np.log(marked + left_out), 0.0),
         told=told,
         corner=(top, left),
-        breaks=_breaks(symbols, body, sync.phases),
+        breaks=() if order is None else order.breaks,
     )
 
 
@@ -214,17 +214,3 @@ def _left_out(likelihood: FloatArray, blocks: Blocks, expected: BoolArray) -> Fl
     bright = share.reshape(2, _KINDS)[:, _KINDS // 2 :]
     bright[:] = bright.min(axis=1, keepdims=True)
     return np.asarray(np.clip(_ALLOWANCE * share, _LEFT_OUT, 1.0)[kinds])
-
-
-def _breaks(symbols: Symbols, body: BoolArray, phases: IntArray) -> tuple[int, ...]:
-    """Return the slices whose phase is not the one after that of the slice before."""
-    waves = np.where(body[..., None], np.cos(2 * np.pi * symbols.errors()), np.nan)
-    if not symbols.read:
-        waves[:, symbols.of_message] = np.nan
-    counts = np.isfinite(waves).sum(axis=(1, 2, 3))
-    significance = np.nansum(waves, axis=(1, 2, 3)) / np.sqrt(np.maximum(counts, 1) / 2)
-    trusted = np.flatnonzero(significance > _TRUSTED)
-    distances, turns = np.diff(trusted), np.diff(phases[trusted])
-    broken = [(turns - way * distances) % PHASES != 0 for way in (1, -1)]
-    fewer = min(broken, key=lambda one: int(one.sum()))
-    return tuple((trusted[1:][fewer]).tolist())

@@ -220,7 +220,11 @@ def _told(found: Extracted, placement: Placement, left: Residue) -> Extracted:
     shifted = placement.exact and np.array_equal(placement.matrix, np.eye(2))
     step = None if found.step is None or not shifted else found.step * abs(gain)
     origin = (round(y), round(x)) if shifted else (0, 0)
-    return replace(found, step=step, origin=origin, undone=undone)
+    slices = tuple(
+        replace(one, phase=shown[0] % PHASES if len(shown) == 1 else None)
+        for one, shown in zip(found.slices, undone.slices or (), strict=True)
+    )
+    return replace(found, slices=slices, step=step, origin=origin, undone=undone)
 
 
 def _look(
@@ -286,7 +290,8 @@ def _read(seen: _Seen, where: Sites, nothing: Extracted) -> Extracted:
     received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * read.tag.codewords)
     symbols = np.bincount(received.slices, minlength=seen.depth) * density
     message = read_message(received.words(), np.where(read.agreeing, symbols, 0), read.tag)
-    return told(read, message, tuple(evidence), guess.size(TAG, guess.width), (0, 0))
+    size, phases = guess.size(TAG, guess.width), [None] * seen.depth
+    return told(read, message, tuple(evidence), size, (0, 0), phases)
 
 
 def _ask_pilots(pilots: _Seen, where: Sites) -> list[_Guess]:

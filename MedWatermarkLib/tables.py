@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,12 @@ def reading_facts(extracted: Extracted) -> dict[str, Any]:
         "confidence": round(extracted.confidence, 4),
         "origin": list(extracted.origin),
         "slices": [
-            {"tag": one.tag, "message": one.message, "confidence": round(one.confidence, 4)}
+            {
+                "tag": one.tag,
+                "message": one.message,
+                "confidence": round(one.confidence, 4),
+                "phase": one.phase,
+            }
             for one in extracted.slices
         ],
         "undone": _undone_facts(extracted.undone),
@@ -79,6 +85,7 @@ def _undone_facts(undone: Undone | None) -> dict[str, Any] | None:
         "offset": undone.offset,
         "slices": None if undone.slices is None else [list(one) for one in undone.slices],
         "averaged": undone.averaged,
+        "order": None if undone.order is None else asdict(undone.order),
     }
 
 

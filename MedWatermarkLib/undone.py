@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from MedWatermarkLib.geometry import STILL, Geometry
+from MedWatermarkLib.order import Order
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,9 @@ class Undone:
         on it.
     averaged : int
         Of how many neighbours each slice is the mean, as it was found without the original.
+    order : Order or None
+        How the slices follow one another, as they say without the original; None where it is as
+        they were marked, or not known.
     """
 
     geometry: Geometry = STILL
@@ -34,6 +38,7 @@ class Undone:
     gain: float | None = None
     offset: float | None = None
     averaged: int = 1
+    order: Order | None = None
 
     def __str__(self) -> str:
         parts = []
@@ -43,6 +48,8 @@ class Undone:
             parts.append(str(self.geometry))
         if self.gain is not None:
             parts.append(f"given grey values {self.gain:.3g} times what they were")
+        if self.order is not None:
+            parts.append(str(self.order))
         return "; ".join(parts)
 
     @property

@@ -41,6 +41,8 @@ def test_a_volume_turned_by_any_angle_reads_and_says_by_which(
     assert extracted.undone.angle == pytest.approx(degrees, abs=0.1)
     assert extracted.undone.scale == pytest.approx(1, abs=0.002)
     assert not extracted.undone.mirrored
+    assert extracted.undone.gain is None
+    assert extracted.undone.order is None
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.37, 2.0])
