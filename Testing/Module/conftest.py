@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from clinic import DIAGNOSIS, PASSWORD
+from identities import quick_identity_file
 
 REPOSITORY = Path(__file__).parents[2]
 MODULE_FILE = REPOSITORY / "MedWatermark" / "MedWatermark.py"
@@ -72,6 +73,12 @@ def phantom(module):
     import MedWatermarkModule.phantom
 
     return MedWatermarkModule.phantom
+
+
+@pytest.fixture
+def quick_identities(phantom, monkeypatch):
+    """Have the self-test's parties hold age files that open at once, not after seconds."""
+    monkeypatch.setattr(phantom, "writeIdentity", quick_identity_file)
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import sys
 
 import pytest
+from clinic import PASSWORD
 
 
 @pytest.fixture
-def deal(module, slot_errors):
+def deal(module, quick_identities, slot_errors):
     """The self-test, with a sale that was just offered, and the panel as the hospital's."""
     import slicer
     from MedWatermarkModule import phantom
@@ -54,6 +55,13 @@ def test_a_refund_before_its_time_is_refused_and_said_why(deal, slot_errors):
     assert "to reveal the key" in str(refusal)
     assert panel.ui.offersTable.item(0, 1).text() == "paid into escrow"
     slot_errors.clear()
+
+
+def test_an_identity_of_the_self_test_opens_with_its_password(phantom, tmp_path):
+    from MedWatermarkLib.identity_file import load_identity
+
+    key = phantom.writeIdentity(tmp_path / "clinic.age", PASSWORD)
+    assert load_identity(tmp_path / "clinic.age", PASSWORD).recipient == key
 
 
 def test_what_is_not_what_was_registered_is_not_loaded(module):

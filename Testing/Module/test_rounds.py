@@ -104,7 +104,9 @@ def test_a_saved_scene_holds_no_secret(
     assert not [name for name in members if "minus original" in name]
 
 
-def test_a_scene_that_is_saved_after_a_sale_holds_no_secret_of_either_side(module, tmp_path):
+def test_a_scene_that_is_saved_after_a_sale_holds_no_secret_of_either_side(
+    module, quick_identities, tmp_path
+):
     import slicer
 
     from MedWatermarkLib.account import load_account

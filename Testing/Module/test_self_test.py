@@ -7,7 +7,7 @@ import unittest
 import pytest
 
 
-def test_the_self_test_passes_without_slicer(module, slot_errors):
+def test_the_self_test_passes_without_slicer(module, quick_identities, slot_errors):
     # As slicer.testing.runUnitTest runs it.
     suite = unittest.defaultTestLoader.loadTestsFromTestCase(
         sys.modules["MedWatermark"].MedWatermarkTest
