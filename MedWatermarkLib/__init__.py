@@ -8,10 +8,10 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
   ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``reliability``,
   ``averaged``, ``pilots``, ``decoding``, ``alignment``, ``pilot_search``, ``comb``, ``suspect``,
-  ``climb``, ``geometry*``, ``grid_search``, ``interpolation``, ``order``, ``undone``, ``gain``,
-  ``detector``;
-  with the original at hand ``placement``, ``pose``, ``residue``, ``correspondence``,
-  ``reference``; ``watermark``; of copies ``copy_words``, ``trace``; ``quality`` measures it;
+  ``climb``, ``geometry*``, ``grid_search``, ``interpolation``, ``order``, ``undone``,
+  ``extracted``, ``gain``, ``detector``; with the original at hand
+  ``placement``, ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``;
+  of copies ``copy_words``, ``trace``; ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;

@@ -12,12 +12,12 @@ import numpy.typing as npt
 APART = 0.6
 # Scales that are tried.
 _SMALLEST, _GREATEST = 0.5, 2.0
-# How much a window grows each time, the parts of a change that are tried, how often each, and the
-# steps, in multiples of the one found last.
+# How much a window grows each time, the parts of a change that are tried, and how often each.
 _GROWTH = 1.7
 _SHRINKS = (1.0, 0.5, 0.25, 0.1)
 _MOST_MOVES = 4
-_STEPS_NEAR = np.array([0.97, 1.0, 1.03])
+#: Steps that are tried, in multiples of the one found last.
+STEPS_NEAR = np.array([0.97, 1.0, 1.03])
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -79,7 +79,7 @@ def climb(
         for shrink in _SHRINKS[: len(_SHRINKS) if is_last else 2]:
             for _ in range(_MOST_MOVES):
                 states = state + _moves(fine * shrink)
-                results = ask(states, half, step * _STEPS_NEAR)
+                results = ask(states, half, step * STEPS_NEAR)
                 best = int(results[:, 0].argmax())
                 score = float(results[best, 0])
                 if score > 0:

@@ -7,7 +7,7 @@ SHA-256 that the tag says; and a tag is decoded only where the pilots show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -21,7 +21,6 @@ from MedWatermarkLib.averaged import MEANS, shift_of, solve
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.decoding import (
-    ReadMessage,
     ReadTag,
     TagEvidence,
     message_of,
@@ -29,9 +28,10 @@ from MedWatermarkLib.decoding import (
     read_tag,
     tag_of,
 )
+from MedWatermarkLib.extracted import Extracted, SliceReading, told, unread
 from MedWatermarkLib.gain import gain_of, stretch
 from MedWatermarkLib.geometry import Geometry
-from MedWatermarkLib.geometry_search import find_geometries
+from MedWatermarkLib.geometry_search import find_geometries, look_around
 from MedWatermarkLib.grid_search import find_grids
 from MedWatermarkLib.interpolation import undo_linear
 from MedWatermarkLib.modulation import encoded
@@ -49,7 +49,7 @@ from MedWatermarkLib.sites import (
 )
 from MedWatermarkLib.soft import log_ratios
 from MedWatermarkLib.strength import rung_of, step, step_ratio
-from MedWatermarkLib.tag import TAG_BITS, Tag
+from MedWatermarkLib.tag import TAG_BITS
 from MedWatermarkLib.undone import Undone
 
 Array = npt.NDArray[Any]
@@ -66,69 +66,6 @@ _BODIES = ((0, True), (4, True), (4, False))
 # Of a copy that was resampled the mark is weaker, as if voxels were multiplied by less than 1: no
 # gain is told of it that is nearer to that.
 _BLENDED = 0.2
-
-
-@dataclass(frozen=True)
-class SliceReading:
-    """What a slice says alone.
-
-    Attributes
-    ----------
-    tag, message : bool
-        Whether it reads.
-    confidence : float
-        Mean certainty of the tag's bits, 0 to 1.
-    copy : int or None
-        Which copy it says that it is of, if it says one: in a volume that was put together from
-        several copies not that of the volume's tag.
-    phase : int or None
-        Number, modulo 8, that it had in the marked volume, if that shows.
-    """
-
-    tag: bool
-    message: bool
-    confidence: float
-    copy: int | None = None
-    phase: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Extracted:
-    """What was read.
-
-    Attributes
-    ----------
-    message : bytes or None
-    tag : Tag or None
-    slices : tuple of SliceReading
-        One for each slice, in the order in which they arrived.
-    confidence : float
-        Mean certainty of the message's bits, 0 to 1; 0 without a tag.
-    modules : (n, n) float64 array or None
-        The QR code as it was read: how dark each module is, 0 to 1; None without a tag, which
-        alone says how large it is.
-    step : float or None
-        Step of the tag's lattice as it arrived, in units of the voxels.
-    origin : (int, int)
-        Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
-    undone : Undone or None
-        What was found to have happened to the volume and was undone before it was read: that it
-        was cut, turned, mirrored, scaled or averaged, its values multiplied or its slices put in
-        another order. None where nothing was.
-    evidence : tuple of TagEvidence
-        For each number of projections that was tried, the last of which the tag was read with if
-        it was. By it copies are traced that do not read.
-    """
-
-    message: bytes | None
-    tag: Tag | None
-    slices: tuple[SliceReading, ...]
-    confidence: float
-    modules: FloatArray | None
-    step: float | None
-    origin: tuple[int, int]
-    undone: Undone | None = None
-    evidence: tuple[TagEvidence, ...] = ()
 
 
 def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
@@ -165,7 +102,7 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         for geometry in chain.from_iterable(chain.from_iterable(searches)):
             found = _read_straight(voxels, where, geometry)
             if found.tag is not None:
-                best = _also(found, geometry=geometry)
+                best = _beside(voxels, where, _also(found, geometry=geometry))
                 break
     progress(1.0)
     return best if best.undone and not best.undone.is_nothing else replace(best, undone=None)
@@ -192,6 +129,18 @@ def _read_straight(voxels: Array, where: Sites, geometry: Geometry) -> Extracted
         return found
     sharp = _read_at(undo_linear(voxels, geometry, straight, first), where, alignment)
     return max(found, sharp, key=_worth)
+
+
+def _beside(voxels: Array, where: Sites, found: Extracted) -> Extracted:
+    """Return what is read with a geometry beside one that reads, if that is more."""
+    was = found.undone
+    if was is None or was.geometry.is_exact or all(one.tag for one in found.slices):
+        return found
+    geometry = look_around(voxels, where, was.geometry, found.step or 1.0)
+    if geometry is None:
+        return found
+    other = _also(_read_straight(voxels, where, geometry), geometry=geometry)
+    return max(found, other, key=_worth)
 
 
 def _worth(found: Extracted) -> tuple[bool, bool, int, float]:
@@ -416,31 +365,3 @@ def _summed(
     scramble = np.bitwise_xor.reduce([one.scramble for one in each])
     phase = each[0].phase + np.float32(shift_of(mean))
     return [one.places for one in each], replace(each[0], scramble=scramble, phase=phase)
-
-
-def unread(read: ReadTag, evidence: tuple[TagEvidence, ...]) -> Extracted:
-    """Return what there is to say where no tag was read."""
-    slices = tuple(SliceReading(False, False, float(c)) for c in read.certainty)
-    return Extracted(None, None, slices, 0.0, None, None, (0, 0), evidence=evidence)
-
-
-def told(
-    read: ReadTag,
-    message: ReadMessage,
-    evidence: tuple[TagEvidence, ...],
-    step: float,
-    origin: tuple[int, int],
-    phases: Sequence[int | None],
-) -> Extracted:
-    """Return what there is to say where a tag was read."""
-    several = zip(read.agreeing, message.alone, read.certainty, read.copies, phases, strict=True)
-    return Extracted(
-        message=message.message,
-        tag=read.tag,
-        slices=tuple(SliceReading(bool(t), bool(m), float(c), *rest) for t, m, c, *rest in several),
-        confidence=message.confidence,
-        modules=message.modules,
-        step=step,
-        origin=origin,
-        evidence=evidence,
-    )

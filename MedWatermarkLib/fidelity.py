@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from MedWatermarkLib.blocks import Blocks, working_copy
 from MedWatermarkLib.dct import BLOCK
-from MedWatermarkLib.detector import Extracted
+from MedWatermarkLib.extracted import Extracted
 from MedWatermarkLib.order import Order
 from MedWatermarkLib.pilots import synchronise_at
 from MedWatermarkLib.sites import sites

@@ -9,6 +9,7 @@ windows that grow to the whole slice, where a right one stands out from all the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.climb import changed, climb, scales_apart, turn, turns_apart
+from MedWatermarkLib.climb import APART, STEPS_NEAR, changed, climb, scales_apart, turn, turns_apart
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.pilot_search import PilotTable, ask_pilots
 from MedWatermarkLib.sites import Sites
@@ -34,6 +35,9 @@ _OFFSETS = 8
 # read has to pass a check of its own.
 _REFINED, _WORTHWHILE = 12, 4.2
 _BARS = (4.5, 5.5)
+# How a better geometry is looked for around one that reads, twice: in changes of so much of what
+# shows at a slice's edge, so many either way, and so many voxels aside.
+_LOOKS = ((0.5, 12, (0.0,)), (0.25, 4, (-0.5, -0.25, 0.0, 0.25, 0.5)))
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -138,20 +142,60 @@ def _refine(
 ) -> Geometry | None:
     """Follow a geometry to where the pilots of windows that grow say most; None if they do not."""
     matrix = start[:4].reshape(2, 2)
-
-    def ask(states: FloatArray, half: float, steps: FloatArray) -> FloatArray:
-        maps = np.array([_map(one, matrix, centre) for one in states])
-        centres = np.broadcast_to(centre, (len(maps), 2)).copy()
-        return ask_pilots(
-            copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, 1
-        )
-
     place = matrix @ (centre + found[1:3]) + start[4:]
+    ask = partial(_ask, copy, table, matrix, centre)
     climbed = climb(ask, place, float(found[3]), half, copy.reach(matrix), _BARS)
     if climbed is None:
         return None
     final = _map(climbed[0], matrix, centre)
     return Geometry.nearest(final[:4].reshape(2, 2), final[4:])
+
+
+def look_around(voxels: Array, where: Sites, geometry: Geometry, step: float) -> Geometry | None:
+    """Look for a geometry beside one that reads of which the pilots of all slices say more.
+
+    Parameters
+    ----------
+    voxels, where
+        As for `find_geometries`.
+    geometry : Geometry
+        One that is right but for a degree or two.
+    step : float
+        Lattice step of the pilots.
+    """
+    copy, table = Suspect.of(voxels, where, _HALVES), PilotTable(where)
+    if copy is None:
+        return None
+    # Whoever turns or scales a picture treats both of its axes alike.
+    mirror = np.diag([1.0, -1.0 if geometry.mirrored else 1.0])
+    matrix, centre = geometry.scale * turn(np.radians(geometry.angle)) @ mirror, np.empty(2)
+    centre[:] = np.linalg.solve(matrix, copy.middle - geometry.shift)
+    best = np.array([0.0, 0.0, 0.0, *copy.middle])
+    for fine, around, places in _LOOKS:
+        beside = np.arange(-around, around + 1) * fine * APART / copy.reach(matrix)
+        states = [
+            best + np.array([angle, scale, scale, y, x])
+            for angle, scale, y, x in itertools.product(beside, beside, places, places)
+        ]
+        near = step * STEPS_NEAR
+        scores = _ask(copy, table, matrix, centre, np.array(states), copy.reach(matrix), near)
+        best, step = states[int(scores[:, 0].argmax())], float(scores[scores[:, 0].argmax(), 3])
+    final = _map(best, matrix, centre)
+    return Geometry.nearest(final[:4].reshape(2, 2), final[4:])
+
+
+def _ask(
+    copy: Suspect,
+    table: PilotTable,
+    matrix: FloatArray,
+    centre: FloatArray,
+    states: FloatArray,
+    half: float,
+    steps: FloatArray,
+) -> FloatArray:
+    maps = np.array([_map(one, matrix, centre) for one in states])
+    centres = np.broadcast_to(centre, (len(maps), 2)).copy()
+    return ask_pilots(copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, 1)
 
 
 def _map(state: FloatArray, matrix: FloatArray, centre: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.correspondence import place
 from MedWatermarkLib.dct import PATTERNS
 from MedWatermarkLib.decoding import TagEvidence, read_message, read_tag
-from MedWatermarkLib.detector import Extracted, SliceReading, told, unread
+from MedWatermarkLib.extracted import Extracted, SliceReading, told, unread
 from MedWatermarkLib.modulation import encoded, levels_to
 from MedWatermarkLib.placement import Placement
 from MedWatermarkLib.residue import Residue, residue

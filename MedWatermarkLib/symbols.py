@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import Blocks
-from MedWatermarkLib.detector import Extracted
+from MedWatermarkLib.extracted import Extracted
 from MedWatermarkLib.modulation import encoded
 from MedWatermarkLib.sites import (
     MESSAGE,

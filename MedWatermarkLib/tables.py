@@ -15,7 +15,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from MedWatermarkLib.claim import Claim
-    from MedWatermarkLib.detector import Extracted
+    from MedWatermarkLib.extracted import Extracted
     from MedWatermarkLib.undone import Undone
 
 Row = tuple[str, str]

@@ -49,7 +49,7 @@ from MedWatermarkLib.blocks import WatermarkError
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.copy_words import CopyWords
 from MedWatermarkLib.decoding import TagEvidence
-from MedWatermarkLib.detector import Extracted
+from MedWatermarkLib.extracted import Extracted
 from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
 from MedWatermarkLib.tag import (
     COPY_BITS,

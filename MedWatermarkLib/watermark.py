@@ -24,7 +24,8 @@ from MedWatermarkLib.blocks import Blocks, WatermarkError, working_copy
 from MedWatermarkLib.capacity import Room
 from MedWatermarkLib.change import Change
 from MedWatermarkLib.dct import AREA, BLOCK
-from MedWatermarkLib.detector import Extracted, SliceReading, detect
+from MedWatermarkLib.detector import detect
+from MedWatermarkLib.extracted import Extracted, SliceReading
 from MedWatermarkLib.modulation import modulate, reach
 from MedWatermarkLib.reference import read_with_original
 from MedWatermarkLib.restoration import (

@@ -38,8 +38,10 @@ def test_a_volume_turned_by_any_angle_reads_and_says_by_which(
     extracted = extract(turned(marked, degrees, grows))
     assert is_read(extracted)
     assert extracted.undone is not None
-    assert extracted.undone.angle == pytest.approx(degrees, abs=0.1)
-    assert extracted.undone.scale == pytest.approx(1, abs=0.002)
+    # Even tissue hardly tells a percent more from less.
+    assert extracted.undone.angle == pytest.approx(degrees, abs=0.15)
+    assert extracted.undone.scale == pytest.approx(1, abs=0.01)
+    assert sum(one.tag for one in extracted.slices) >= 6
     assert not extracted.undone.mirrored
     assert extracted.undone.gain is None
     assert extracted.undone.order is None
