@@ -26,6 +26,8 @@ _VARIANCE = 0.5
 _LEAST, _DEVIATIONS, _SPREADS = 0.005, 4.0, 3.0
 # Where it may be wrong by more, the pilots' step is as good.
 _WORTHWHILE = 0.02
+# Patterns that differ by more were filtered, which may leave of the mark what a gain of 0.5 would.
+_FILTERED, _LEFT_BY_FILTERS = 0.02, 0.5
 # The tag tells a gain but for a factor of 2**16. It is the nearest to 1, unless that is more than
 # these octaves away and would make of the patient a range that no scan has, and the other not.
 _FAR, _RANGES = 3.0, (0.5, 2.0**17)
@@ -62,7 +64,10 @@ def stretch(phase: Floats, signs: Floats, shift: float = 0.0) -> tuple[float, fl
     deviations = np.sqrt(_VARIANCE / np.maximum(energies, 1e-9)) / coherent
     apart = np.abs([_peak(row) - best for row in rows]) - _DEVIATIONS * deviations
     deviation = 1 / np.sqrt((1 / deviations**2).sum())
-    error = float(_DEVIATIONS * deviation + _SPREADS * max(0.0, apart.max()))
+    spread = float(_SPREADS * max(0.0, apart.max()))
+    error = _DEVIATIONS * float(deviation) + spread
+    if spread > _FILTERED:
+        return 1.0, max(_LEFT_BY_FILTERS, error)
     return best if error < _WORTHWHILE else 1.0, max(_LEAST, error)
 
 
