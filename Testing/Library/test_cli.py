@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+import phantoms
 import pydicom
 import pytest
 import SimpleITK
@@ -207,12 +208,15 @@ def test_a_person_reads_what_marking_changed(head, key_file, tmp_path):
         assert words in done.stdout
 
 
-def test_a_mark_with_a_key_is_read_with_it_alone(head, key_file, tmp_path):
+def test_a_mark_with_a_key_is_read_with_it_alone(key_file, tmp_path):
+    # Small, since without the key all is searched.
+    small = phantoms.head(4, 128, 128).astype(np.int16)
+    write_volume(Volume(small, modality="CT"), tmp_path / "scan.nrrd")
     (tmp_path / "mark.key").write_text("a secret of ours\n")
     key = ["--mark-key-file", tmp_path / "mark.key"]
     out = tmp_path / "marked.nrrd"
-    arguments = ["--diagnosis", DIAGNOSIS, "--key-file", key_file]
-    assert result_of("embed", head, out, *arguments, *key)["keyed"]
+    arguments = ["--diagnosis", "No change.", "--key-file", key_file]
+    assert result_of("embed", tmp_path / "scan.nrrd", out, *arguments, *key)["keyed"]
     assert result_of("extract", out, *key)["read"]
     assert result_of("extract", out, MEDWATERMARK_MARK_KEY="a secret of ours")["read"]
     without = run("extract", out)
@@ -276,11 +280,13 @@ def test_with_the_original_at_hand_a_turned_and_smaller_picture_gives_its_tag(
     assert run("extract", picture, "--reference", tmp_path / "none.dcm").exit_code == 1
 
 
-def test_an_unmarked_scan_gives_nothing(head, tmp_path):
-    done = run("extract", head, "--qr", tmp_path / "code.png")
+def test_an_unmarked_scan_gives_nothing(make_series, tmp_path):
+    scan = make_series()
+    before = content(tmp_path)
+    done = run("extract", scan, "--qr", tmp_path / "code.png")
     assert done.exit_code == 3
     assert "No claim was read. No public mark was found" in done.stdout
-    assert not content(tmp_path)
+    assert content(tmp_path) == before
 
 
 def test_inspect_lists_series_and_room_without_the_patient(series, marked):
@@ -627,10 +633,15 @@ def test_dicom_cannot_be_made_of_what_was_none(refused, embedding, marked, tmp_p
     assert "not read from DICOM" in line
 
 
-def test_a_record_of_another_scan_is_refused(refused, head, marked, series, tmp_path):
+def test_a_record_of_another_scan_is_refused(
+    refused, head, marked, key_file, make_series, tmp_path
+):
     record = ["--record", marked / "marked.dcm.restoration"]
-    assert "another scan" in refused("restore", series, tmp_path / "out", *record)
-    assert "not the marked scan" in refused("restore", head, tmp_path / "out.dcm", *record)
+    assert "another scan" in refused("restore", make_series(), tmp_path / "out", *record)
+    # The same slice, marked a second time.
+    again = tmp_path / "again.dcm"
+    result_of("embed", head, again, "--diagnosis", DIAGNOSIS, "--key-file", key_file, "--copy", 8)
+    assert "not the marked scan" in refused("restore", again, tmp_path / "out.dcm", *record)
 
 
 def test_a_damaged_record_is_refused(refused, marked, tmp_path):
