@@ -191,7 +191,9 @@ def test_a_mark_that_no_longer_reads_leaves_no_claim_on_the_node(logic, scan, ma
     import slicer
 
     marked = mark(scan)
-    slicer.util.updateVolumeFromArray(marked, slicer.util.arrayFromVolume(scan))
+    # Other voxels, and few, since all of them are searched.
+    voxels = slicer.util.arrayFromVolume(scan)
+    slicer.util.updateVolumeFromArray(marked, voxels[:2, ::4, ::4].copy())
     verification = logic.verify(marked).wait()
     assert verification.facts["claim"] is None
     assert verification.picture is None
