@@ -191,7 +191,7 @@ def test_someone_who_is_not_the_institution_is_told_whom_to_accredit(
 
 
 def test_a_scan_without_a_mark_is_not_registered(folder, deployed, run) -> None:
-    write_volume(Volume(head(2, 128, 128).astype("int16"), modality="CT"), folder / "plain.nrrd")
+    write_volume(Volume(head(4, 64, 64).astype("int16"), modality="CT"), folder / "plain.nrrd")
     done = run("register", folder / "plain.nrrd", "--key-file", folder / "hospital.json")
     assert done.exit_code == 3
     assert "embed" in done.output

@@ -131,7 +131,7 @@ def test_a_registered_scan_passes_all_five(
 
 
 def test_a_scan_without_a_mark_fails_the_first_check_alone(institution: Institution) -> None:
-    plain = Volume(head(2, 128, 128).astype(np.int16), modality="CT")
+    plain = Volume(head(4, 64, 64).astype(np.int16), modality="CT")
     report = verify(plain, ledger=institution.ledger)
     assert outcomes(report) == [FAILED, NOT_CHECKED, NOT_CHECKED, NOT_CHECKED, NOT_CHECKED]
     assert not report.passed
