@@ -5,13 +5,14 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - scans: ``volume``, ``stamp``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``,
   ``slice_grid``, ``identity``, ``derivation``;
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
-- the mark, on arrays: ``dct``, ``sites``, ``body``, ``blocks``, ``strength``, ``channel_code``,
-  ``tag``, ``capacity``, ``change``, ``modulation``, ``restoration``, ``soft``, ``reliability``,
-  ``averaged``, ``pilots``, ``decoding``, ``alignment``, ``pilot_search``, ``comb``, ``suspect``,
-  ``climb``, ``geometry*``, ``grid_search``, ``interpolation``, ``order``, ``undone``,
-  ``extracted``, ``gain``, ``detector``; with the original at hand
-  ``placement``, ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``;
-  of copies ``copy_words``, ``trace``; ``quality`` measures it;
+- the mark, on arrays: ``dct``, ``sites``, ``layout``, ``body``, ``blocks``, ``strength``,
+  ``channel_code``, ``tag``, ``polar_code``, ``capacity``, ``change``, ``modulation``,
+  ``restoration``, ``soft``, ``reliability``, ``averaged``, ``pilots``, ``decoding``,
+  ``alignment``, ``pilot_search``, ``comb``, ``suspect``, ``climb``, ``geometry*``,
+  ``grid_search``, ``interpolation``, ``order``, ``undone``, ``extracted``, ``gain``,
+  ``detector``; with the original at hand ``placement``, ``pose``, ``residue``,
+  ``correspondence``, ``reference``; ``watermark``; of copies ``copy_words``, ``trace``;
+  ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;

@@ -8,7 +8,6 @@ IEEE Conference on Cybernetics and Society 1975, finds a shift).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,26 +18,16 @@ from numba import njit, prange
 
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.dct import BLOCK
+from MedWatermarkLib.layout import STEPS_PER_OCTAVE
 from MedWatermarkLib.pilots import steps_to_try
-from MedWatermarkLib.sites import (
-    MESSAGE_PROJECTIONS,
-    PHASES,
-    PILOT,
-    TAG_PROJECTIONS,
-    Sites,
-    pilot_places,
-)
-from MedWatermarkLib.strength import step_ratio
+from MedWatermarkLib.sites import PHASES, PILOT, Sites
 
-_WIDTH = TAG_PROJECTIONS[0]
 # Slices looked at, the fullest ones, and how many of their blocks.
 _SLICES, _BLOCKS = 4, 2500
-# Grids and steps that are tried further.
-_GRIDS, _STEPS = 3, 4
+# Grids that are tried further.
+_GRIDS = 3
 #: The body as embedding sees it; and all that varies, since a part of a scan may have no air.
 BODIES = ((0, True), (4, False))
-# Octaves between steps that count as different.
-_APART = 1 / 16
 # Alignments that the pilots are asked about.
 _FOUND = 2
 # One in four of the steps that the pilots try.
@@ -87,7 +76,7 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     The likeliest alignments, best first, for the pilots to confirm; none if there is nothing to
     see.
     """
-    rows = where.patterns[:_WIDTH]
+    rows = where.patterns[:1]
     full = np.argsort(-Blocks(voxels, rows).body().sum(axis=(1, 2)), kind="stable")
     some = np.ascontiguousarray(voxels[np.sort(full[:_SLICES])])
     grids = []
@@ -107,33 +96,47 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     for _, top, left, step, guess in sorted(grids, reverse=True)[:_GRIDS]:
         blocks = Blocks(some, rows, top, left)
         body = blocks.body(*guess)
-        for score, dy, dx in place_blocks(blocks, body, where, step):
-            alignment = Alignment(top, left, dy, dx)
-            found[alignment] = max(score, found.get(alignment, -np.inf))
+        score, dy, dx = place_blocks(blocks, body, where, step)
+        alignment = Alignment(top, left, dy, dx)
+        found[alignment] = max(score, found.get(alignment, -np.inf))
     return sorted(found, key=lambda alignment: -found[alignment])[:_FOUND]
 
 
 def place_blocks(
     blocks: Blocks, body: npt.NDArray[np.bool_], where: Sites, step: float
-) -> Iterator[tuple[float, int, int]]:
+) -> tuple[float, int, int]:
     """Look for the place on the canonical plane of blocks whose grid is known.
 
     Parameters
     ----------
     blocks : Blocks
+        With the bold projection.
     body : (z, ny, nx) bool array
         The blocks to look at.
     where : Sites
     step : float
-        The step that most blocks have, about.
+        The pilots' step, about.
 
-    Yields
-    ------
-    Score, and row and column of the first block on the canonical plane, for each step that the
-    pilots may have.
+    Returns
+    -------
+    Score, and row and column of the first block on the canonical plane.
     """
-    for tried in _related_steps(blocks.projections[body], step):
-        yield _place(blocks, body, where, tried)
+    values = np.ascontiguousarray(blocks.projections[body])
+    fine = step * 2.0 ** (np.arange(-3, 4) / STEPS_PER_OCTAVE)
+    step = float(fine[_comb(values, fine).argmax()])
+    _, ny, nx = body.shape
+    size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
+    waves = np.sin(2 * np.pi / step * blocks.projections[..., 0]) * body
+    seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
+    total = np.zeros((size, size))
+    templates = _templates(where, size)
+    for layer in seen:
+        product = layer.conj() * templates
+        total += scipy.fft.irfft2(product, s=(size, size), axes=(1, 2), workers=-1).max(axis=0)
+    best = int(total.argmax())
+    score = float(total.flat[best] / np.sqrt(max(float((waves**2).sum()), 1e-9)))
+    dy, dx = (d if d < _PLANE else d - size for d in divmod(best, size))
+    return score, dy, dx
 
 
 @njit(parallel=True, cache=True, fastmath=True)
@@ -150,43 +153,10 @@ def _comb(values, steps):  # type: ignore[no-untyped-def]
     return scores
 
 
-def _related_steps(values: npt.NDArray[np.float32], step: float) -> list[float]:
-    """Return the likeliest steps of the pilots where the step of most blocks is about this one."""
-    ratios = {1 / step_ratio(m, t) for m in MESSAGE_PROJECTIONS for t in TAG_PROJECTIONS} | {1.0}
-    fine = 2.0 ** (np.arange(-3, 4) / 64)
-    steps = np.array([step * ratio * f for ratio in ratios for f in fine])
-    scores = _comb(np.ascontiguousarray(values), steps)
-    best: list[float] = []
-    for i in np.argsort(-scores, kind="stable"):
-        if all(abs(np.log2(steps[i] / other)) > _APART for other in best):
-            best.append(float(steps[i]))
-    return best[:_STEPS]
-
-
-def _place(
-    blocks: Blocks, body: npt.NDArray[np.bool_], where: Sites, step: float
-) -> tuple[float, int, int]:
-    """Correlate with the pilots of the canonical plane; return score, row and column."""
-    _, ny, nx = body.shape
-    size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
-    waves = np.sin(2 * np.pi / step * blocks.projections) * body[..., None]
-    seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
-    total = np.zeros((size, size))
-    templates = _templates(where, size)
-    for layer in seen:
-        product = np.einsum("yxg,pyxg->pyx", layer.conj(), templates)
-        total += scipy.fft.irfft2(product, s=(size, size), axes=(1, 2), workers=-1).max(axis=0)
-    best = int(total.argmax())
-    score = float(total.flat[best] / np.sqrt(max(float((waves**2).sum()), 1e-9)))
-    dy, dx = (d if d < _PLANE else d - size for d in divmod(best, size))
-    return score, dy, dx
-
-
 def _templates(where: Sites, size: int) -> npt.NDArray[np.complexfloating[Any, Any]]:
     """Return the transforms of the pilots' signs on the canonical plane, phase by phase."""
     by, bx = np.mgrid[:_PLANE, :_PLANE]
     pilot = where.roles(by, bx) == PILOT
-    signs = np.zeros((PHASES, _PLANE, _PLANE, _WIDTH), np.float32)
-    bits = where.pilots[:, pilot_places(where.ranks(by[pilot], bx[pilot]), _WIDTH)]
-    signs[:, pilot] = 2.0 * bits - 1
+    signs = np.zeros((PHASES, _PLANE, _PLANE), np.float32)
+    signs[:, pilot] = 2.0 * where.pilot_bits(where.ranks(by[pilot], bx[pilot])) - 1
     return np.asarray(scipy.fft.rfft2(signs, s=(size, size), axes=(1, 2), workers=-1))

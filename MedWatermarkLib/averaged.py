@@ -8,6 +8,7 @@ the surest that are independent give it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,11 +16,14 @@ import numpy.typing as npt
 from numba import njit
 
 from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.polar_code import PolarCode
 
 #: How many neighbours a mean may be of.
 MEANS = (2, 3)
 # Selections of equations that are tried: the surest, and then with the order shaken.
 _TRIALS = 24
+# Bits of a message that sums may leave open.
+_MOST_FREE = 3
 # Share of what all equations say that has to agree with a solution; chance has half.
 _AGREEING = 0.75
 
@@ -38,23 +42,24 @@ def shift_of(mean: int) -> float:
     return (mean - 1) / 4
 
 
-def solve(places: Sequence[IntArray], ratios: Floats, code: TurboCode) -> Bits | None:
-    """Return the message whose code word has such sums of bits.
+def solve(places: Sequence[IntArray], ratios: Floats, code: TurboCode | PolarCode) -> list[Bits]:
+    """Return the messages whose code words have such sums of bits.
 
     After ordered statistics (M. Fossorier, S. Lin, IEEE Transactions on Information Theory 41(5),
     1995), of order 0.
 
     Parameters
     ----------
-    places : sequence of (n, g) int64 arrays
+    places : sequence of (n,) int64 arrays
         Where the bits of each sum stand in the code word, an array for each term.
-    ratios : (n, g) float32 array
+    ratios : (n,) float32 array
         Log ratio of each sum, positive for an odd one.
-    code : TurboCode
+    code : TurboCode or PolarCode
 
     Returns
     -------
-    (bits,) uint8 array, or None where the sums agree with none that was tried.
+    list of (bits,) uint8 arrays, none where the sums agree with none that was tried. Several, where
+    sums do not tell: those of two bits are the same of a word and its complement.
     """
     terms, says = _distinct(places, ratios)
     rows = np.bitwise_xor.reduce(_rows(code)[terms], axis=1)
@@ -64,14 +69,19 @@ def solve(places: Sequence[IntArray], ratios: Floats, code: TurboCode) -> Bits |
     for trial in range(_TRIALS):
         shaken = sure * (chance.exponential(size=len(sure)) if trial else 1.0)
         order = np.argsort(-shaken, kind="stable")
-        bits, rank = _eliminate(rows, odd, order, code.bits)
-        if rank < code.bits:
-            return None
-        word = code.encode(bits)
+        basis, value, filled = _eliminate(rows, odd, order, code.bits)
+        free = np.flatnonzero(~filled)
+        if len(free) > _MOST_FREE:
+            return []
+        found = []
+        for guess in itertools.product((0, 1), repeat=len(free)):
+            value[free] = guess
+            found.append(_substituted(basis, value, filled))
+        word = code.encode(found[0])
         agrees = (np.bitwise_xor.reduce(word[terms], axis=1) == odd) @ sure
         if agrees > _AGREEING * sure.sum():
-            return np.asarray(bits)
-    return None
+            return found
+    return []
 
 
 def _distinct(places: Sequence[IntArray], ratios: Floats) -> tuple[IntArray, FloatArray]:
@@ -82,7 +92,7 @@ def _distinct(places: Sequence[IntArray], ratios: Floats) -> tuple[IntArray, Flo
     return terms, says.astype(np.float64)
 
 
-def _rows(code: TurboCode) -> npt.NDArray[np.uint64]:
+def _rows(code: TurboCode | PolarCode) -> npt.NDArray[np.uint64]:
     """Return which bits of the message each bit of the code word is the sum of, 64 to a word."""
     columns = np.stack([code.encode(unit) for unit in np.eye(code.bits, dtype=np.uint8)])
     width = -(-code.bits // 64) * 64
@@ -128,12 +138,20 @@ def _eliminate(rows, odd, order, size):  # type: ignore[no-untyped-def]
             value[pivot] = bit
             filled[pivot] = True
             rank += 1
+    return basis, value, filled
+
+
+@njit(cache=True)
+def _substituted(basis, value, filled):  # type: ignore[no-untyped-def]
+    """Return the bits, given those that equations leave open."""
+    size = value.size
     bits = np.zeros(size, np.uint8)
-    if rank == size:
-        for place in range(size - 1, -1, -1):
-            bit = value[place]
+    one = np.uint64(1)
+    for place in range(size - 1, -1, -1):
+        bit = value[place]
+        if filled[place]:
             for other in range(place + 1, size):
                 if basis[place, other >> 6] >> np.uint64(other & 63) & one:
                     bit ^= bits[other]
-            bits[place] = bit
-    return bits, rank
+        bits[place] = bit
+    return bits

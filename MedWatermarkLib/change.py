@@ -11,10 +11,10 @@ import numpy.typing as npt
 from MedWatermarkLib.dct import BLOCK, shift
 from MedWatermarkLib.sites import TILE
 
-#: A projection moves by an odd number, from -7 to 7, of sixteenths of its step.
+#: Projections move by sixteenths of their step.
 LEVELS_PER_STEP = 16
-LEVEL_BITS = 3
-GREATEST_LEVEL = 2**LEVEL_BITS - 1
+#: How many levels bold and fine projections have: -7, -5 … 7 and -6, -2, 2, 6.
+BOLD_LEVELS, FINE_LEVELS = 8, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,20 +25,19 @@ class Change:
     ----------
     mask : (z, ny, nx) bool array
         The blocks that change.
-    projections : (4, 4) uint8 array
-        Projections of a block at each place of the repeating 4x4 arrangement.
-    steps : (4, 4) int64 array
-        Size of a level at each place, in quanta, with `dct.STEP_BITS` fractional bits.
+    steps : (4, 4, g) int64 array
+        Size of a sixteenth of the step of each projection, at each place of the repeating 4x4
+        arrangement, in quanta, with `dct.STEP_BITS` fractional bits; 0 where it is not in use.
     rows : (g, 64) int64 array
         The patterns, with `dct.PATTERN_BITS` fractional bits.
     levels : (n, g) int8 array
-        Change of each projection of the blocks, in order of the mask; 0 where unused.
+        Change of each projection of the blocks, in sixteenths of its step, in order of the mask;
+        0 where it is not in use.
     quantum : float
         Size of a quantum in units of the voxels, a power of two.
     """
 
     mask: npt.NDArray[np.bool_]
-    projections: npt.NDArray[np.uint8]
     steps: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     levels: npt.NDArray[np.int8]
@@ -47,8 +46,7 @@ class Change:
     def used(self) -> npt.NDArray[np.bool_]:
         """Return which of the levels are in use, as a mask of their shape."""
         _, by, bx = np.nonzero(self.mask)
-        counts = self.projections[by % TILE, bx % TILE]
-        return np.asarray(np.arange(len(self.rows)) < counts[:, None])
+        return np.asarray(self.steps[by % TILE, bx % TILE] > 0)
 
     def blocks(self, voxels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the voxels of the blocks that change, (n, 8, 8), in order of the mask."""
@@ -75,7 +73,8 @@ class Change:
         """
         z, by, bx = np.nonzero(self.mask)
         blocks = np.stack([z, by * BLOCK, bx * BLOCK], 1).astype(np.int32)
-        steps = self.steps[by % TILE, bx % TILE]
+        places = by % TILE * TILE + bx % TILE
+        steps = self.steps.reshape(TILE**2, -1)
         effects = np.empty((len(z), 4))
-        shift(voxels, blocks, self.levels, steps, self.rows, self.quantum, sign, effects)
+        shift(voxels, blocks, self.levels, places, steps, self.rows, self.quantum, sign, effects)
         return effects

@@ -303,7 +303,11 @@ def trace(
     ] = None,
     claim: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="The claim's text, or a .txt with it: traces more."),
+        typer.Option(
+            metavar="TEXT",
+            help="The claim's text, or a .txt with it: names copies that were averaged, or are too "
+            "faint to read.",
+        ),
     ] = None,
     mark_key_file: MarkKeyFile = None,
     series: SeriesUID = None,

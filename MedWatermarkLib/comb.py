@@ -16,8 +16,8 @@ from numba import njit, prange
 from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.pilot_search import spline_weights
 
-# Orders of the cosines that the first two patterns are made of.
-_ORDERS = 3
+# Orders of the cosines that the pattern of bold projections is made of.
+_ORDERS = 2
 # Projections beyond so many steps say little, as an error of the step grows with them.
 _REACH = np.float32(1.25)
 # Symbols that are taken to be there and to say nothing: a score of few symbols is none.
@@ -28,27 +28,26 @@ Floats = npt.NDArray[np.float32]
 
 
 class CombTable:
-    """The first patterns of a key, taken apart into sums along rows and then along columns.
+    """The pattern of bold projections, taken apart into sums along rows and then along columns.
 
     Parameters
     ----------
-    rows : (2, 64) array
-        The patterns.
+    pattern : (64,) array
 
     Attributes
     ----------
-    along : (3, 8) float32 array
+    along : (2, 8) float32 array
         Cosines along x.
-    across : (2, 3, 8) float32 array
-        What each pattern does along y with the sums along x.
+    across : (2, 8) float32 array
+        What the pattern does along y with the sums along x.
     """
 
-    def __init__(self, rows: npt.NDArray[Any]) -> None:
+    def __init__(self, pattern: npt.NDArray[Any]) -> None:
         i = np.arange(BLOCK)
         order = np.arange(_ORDERS)[:, None]
         along = np.cos(np.pi * (2 * i + 1) * order / (2 * BLOCK)) / np.sqrt(BLOCK / 2)
         along[0] /= np.sqrt(2)
-        across = np.einsum("gyx,vx->gvy", rows.reshape(-1, BLOCK, BLOCK), along)
+        across = along @ pattern.reshape(BLOCK, BLOCK).T
         self.along = np.ascontiguousarray(along, np.float32)
         self.across = np.ascontiguousarray(across, np.float32)
 
@@ -191,17 +190,17 @@ def _ask_everywhere(  # type: ignore[no-untyped-def]
         row = np.empty((side, depth), np.float32)
         flat = row.reshape(-1)
         # What the last eight rows sum up to along x.
-        sums = np.empty((8, 3, length), np.float32)
+        sums = np.empty((8, 2, length), np.float32)
         totals = np.zeros((8, steps.shape[1], length), np.float32)
         counts = np.zeros((8, steps.shape[1], length), np.float32)
-        values = np.empty((2, length), np.float32)
+        values = np.empty(length, np.float32)
         within = np.empty((wide, depth), np.float32)
         wy = np.empty(4, np.float32)
         wx = np.empty(4, np.float32)
         for i in range(side):
             for j in range(side):
                 _sample(splines, m, i - 8.0 * blocks, j - 8.0 * blocks, wy, wx, row[j])
-            for v in range(3):
+            for v in range(2):
                 into = sums[i % 8, v]
                 into[:] = np.float32(0)
                 for b in range(8):
@@ -217,18 +216,16 @@ def _ask_everywhere(  # type: ignore[no-untyped-def]
                     within[j, z] = inside[my, mx, z] if my >= 0 else np.float32(0)
             values[:] = np.float32(0)
             for a in range(8):
-                for v in range(3):
+                for v in range(2):
                     part = sums[(top + a) % 8, v]
-                    for g in range(2):
-                        w = across[g, v, a]
-                        for t in range(length):
-                            values[g, t] += w * part[t]
+                    w = across[v, a]
+                    for t in range(length):
+                        values[t] += w * part[t]
             for k in range(steps.shape[1]):
-                for g in range(2):
-                    _vote(
-                        values[g], within.reshape(-1), steps[n, k],
-                        totals[top % 8, k], counts[top % 8, k],
-                    )  # fmt: skip
+                _vote(
+                    values, within.reshape(-1), steps[n, k],
+                    totals[top % 8, k], counts[top % 8, k],
+                )  # fmt: skip
         for k in range(steps.shape[1]):
             for y in range(8):
                 for x in range(8):
@@ -254,10 +251,10 @@ def _ask_here(  # type: ignore[no-untyped-def]
     for n in prange(maps.shape[0]):
         m = maps[n]
         sample = np.empty(depth, np.float32)
-        sums = np.empty((3, depth), np.float32)
+        sums = np.empty((2, depth), np.float32)
         totals = np.zeros((steps.size, depth), np.float32)
         counts = np.zeros((steps.size, depth), np.float32)
-        values = np.empty((2, depth), np.float32)
+        values = np.empty(depth, np.float32)
         wy = np.empty(4, np.float32)
         wx = np.empty(4, np.float32)
         for by in range(-blocks, blocks):
@@ -270,16 +267,14 @@ def _ask_here(  # type: ignore[no-untyped-def]
                     sums[:] = np.float32(0)
                     for b in range(8):
                         _sample(splines, m, 8.0 * by + a, 8.0 * bx + b, wy, wx, sample)
-                        for v in range(3):
+                        for v in range(2):
                             for z in range(depth):
                                 sums[v, z] += along[v, b] * sample[z]
-                    for v in range(3):
+                    for v in range(2):
                         for z in range(depth):
-                            values[0, z] += across[0, v, a] * sums[v, z]
-                            values[1, z] += across[1, v, a] * sums[v, z]
+                            values[z] += across[v, a] * sums[v, z]
                 for k in range(steps.size):
-                    for g in range(2):
-                        _vote(values[g], inside[my, mx], steps[k], totals[k], counts[k])
+                    _vote(values, inside[my, mx], steps[k], totals[k], counts[k])
         for k in range(steps.size):
             score = _score(totals[k].sum(), counts[k].sum())
             if score > results[n, 0]:

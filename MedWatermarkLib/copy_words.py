@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.modulation import encoded
+from MedWatermarkLib.modulation import tag_word
 from MedWatermarkLib.tag import COPY_BITS, Tag
 
 # Copies whose shares are estimated together: those that agree best.
@@ -34,11 +34,9 @@ class CopyWords:
     """
 
     def __init__(self, tag: Tag, numbers: Sequence[int]) -> None:
-        plain = encoded(replace(tag, copy=0).to_bytes())
+        plain = tag_word(replace(tag, copy=0))
         # The code and the check are linear: what a bit of the number changes is the same always.
-        bits = np.array(
-            [encoded(replace(tag, copy=1 << b).to_bytes()) ^ plain for b in range(COPY_BITS)]
-        )
+        bits = np.array([tag_word(replace(tag, copy=1 << b)) ^ plain for b in range(COPY_BITS)])
         self._differ = np.flatnonzero(bits.any(axis=0))
         self._bits = bits[:, self._differ].astype(np.float32)
         self._plain = 2.0 * plain[self._differ] - 1
@@ -71,7 +69,9 @@ class CopyWords:
         # Of copies that are alike wherever anything is seen, nothing tells one from the other.
         told_apart = np.einsum("cn,cn->c", forms, signs) > 1 - 1e-6
         bounds = np.where(told_apart, np.exp(-(np.maximum(deviations, 0) ** 2) / 2), 1.0)
-        parts = np.clip(shares / np.abs(x).mean(), 0, 1)
+        # Where copies that were averaged differ, they say nothing together.
+        loud = np.abs(x)[np.abs(x) >= np.median(np.abs(x))].mean()
+        parts = np.clip(shares / loud, 0, 1)
         return [
             (self._numbers[i], float(part), float(bound))
             for i, part, bound in zip(likely, parts, bounds, strict=True)

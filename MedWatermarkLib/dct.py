@@ -148,10 +148,10 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
 
 
 @njit(parallel=True, cache=True)
-def shift(voxels, blocks, levels, steps, rows, quantum, sign, effects):  # type: ignore[no-untyped-def]
+def shift(voxels, blocks, levels, places, steps, rows, quantum, sign, effects):  # type: ignore[no-untyped-def]
     """Add a change of whole quanta to blocks, in place; with the other sign, take it back.
 
-    The change of a voxel is ``sum(levels * rows) * step`` rounded to whole quanta in integer
+    The change of a voxel is ``sum(levels * steps * rows)`` rounded to whole quanta in integer
     arithmetic, so that every machine computes the same one.
 
     Parameters
@@ -162,8 +162,10 @@ def shift(voxels, blocks, levels, steps, rows, quantum, sign, effects):  # type:
         Slice, and the voxel (y, x) at which the block starts.
     levels : (n, g) int8 array
         The change of each projection in units of its step.
-    steps : (n,) int64 array
-        Step in quanta, with `STEP_BITS` fractional bits.
+    places : (n,) int64 array
+        Which row of the steps is that of each block.
+    steps : (p, g) int64 array
+        Steps in quanta, with `STEP_BITS` fractional bits.
     rows : (g, 64) int64 array
         Patterns, with `PATTERN_BITS` fractional bits.
     quantum : float
@@ -180,7 +182,7 @@ def shift(voxels, blocks, levels, steps, rows, quantum, sign, effects):  # type:
         z, y0, x0 = blocks[n, 0], blocks[n, 1], blocks[n, 2]
         change = np.zeros(64, np.int64)
         for g in range(levels.shape[1]):
-            level = levels[n, g] * steps[n]
+            level = levels[n, g] * steps[places[n], g]
             if level != 0:
                 for i in range(64):
                     change[i] += level * rows[g, i]

@@ -11,12 +11,19 @@ import numpy.typing as npt
 
 from MedWatermarkLib import qr
 from MedWatermarkLib.channel_code import TurboCode
-from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
-from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
+from MedWatermarkLib.layout import LAYOUTS
+from MedWatermarkLib.modulation import tag_word
+from MedWatermarkLib.polar_code import TAG_CODE
+from MedWatermarkLib.tag import Tag, message_id
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 FloatRows = npt.NDArray[np.float32]
+
+
+# How many likely tags are held against their check: few first, and more of a word that has none;
+# most only where there surely is one.
+_FEW, _MORE, _MOST = 8, 32, 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +88,12 @@ class TagEvidence:
     ----------
     sums : (z, n) float32 array
         How much each slice speaks for a 1 in each bit of the tag's code word, less than 0 for a 0.
-    rung : int
-        On the ladder of strengths, where they were received, if no gain changed them.
+    step : float
+        The pilots' step.
     """
 
     sums: FloatRows
-    rung: int
+    step: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +107,15 @@ class ReadTag:
     alone : tuple of Tag or None
         What each slice says alone.
     certainty : (z,) float64 array
-        Mean certainty of each slice's bits, 0 to 1.
+        How well what each slice says agrees with the tag: 1 wholly, 0 as chance would have it.
+    checked : int
+        How many tags were held against their check.
     """
 
     tag: Tag | None
     alone: tuple[Tag | None, ...]
     certainty: FloatArray
+    checked: int
 
     @property
     def agreeing(self) -> BoolArray:
@@ -118,27 +128,61 @@ class ReadTag:
         return tuple(None if one is None else one.copy for one in self.alone)
 
 
-def read_tag(words: FloatRows) -> ReadTag:
+def read_tag(words: FloatRows, sure: bool = True) -> ReadTag:
     """Decode the tag.
 
     Parameters
     ----------
     words : (z, length) float32 array
         Log ratios of each slice's code word.
+    sure : bool
+        Whether there surely is one, and so more pains are taken.
     """
-    posteriors = TurboCode(TAG_BITS).decode(np.vstack([words.sum(axis=0, keepdims=True), words]))
-    tag, *alone = (tag_of(p > 0) for p in posteriors)
+    received = np.vstack([words.sum(axis=0, keepdims=True), words])
+    (tag, *alone), checked = _decoded(received, _MOST if sure else _MORE)
     if tag is None:
         votes = Counter(t for t in alone if t is not None)
         tag = votes.most_common(1)[0][0] if votes else None
-    certainty = np.array([_certainty(p) for p in posteriors[1:]])
-    return ReadTag(tag, tuple(alone), certainty)
+    return ReadTag(tag, tuple(alone), _agreement(words, tag), checked)
 
 
-def tag_of(bits: npt.NDArray[Any]) -> Tag | None:
-    """Return the tag that bits are, if its check holds and it can be one."""
-    tag = Tag.from_bytes(np.packbits(bits).tobytes())
-    if tag is None or tag.density >= len(MESSAGE_PROJECTIONS):
+def read_more(read: ReadTag, words: FloatRows) -> ReadTag:
+    """Decode the tag of those slices that did not say it alone, from more symbols."""
+    missing = [z for z, tag in enumerate(read.alone) if tag is None]
+    found, checked = _decoded(words[missing], _MOST)
+    alone = list(read.alone)
+    for z, tag in zip(missing, found, strict=True):
+        alone[z] = tag
+    return ReadTag(read.tag, tuple(alone), _agreement(words, read.tag), read.checked + checked)
+
+
+def _decoded(received: FloatRows, most: int) -> tuple[list[Tag | None], int]:
+    """Return the tag that each word is, and how many were held against their check."""
+    found: list[Tag | None] = [None] * len(received)
+    checked = 0
+    for count in (_FEW, most):
+        open_ = [n for n, tag in enumerate(found) if tag is None and received[n].any()]
+        for n, candidates in zip(open_, TAG_CODE.decode(received[open_], count), strict=True):
+            for bits in np.packbits(candidates, axis=1):
+                checked += 1
+                found[n] = tag_of(bits.tobytes())
+                if found[n] is not None:
+                    break
+    return found, checked
+
+
+def _agreement(words: FloatRows, tag: Tag | None) -> FloatArray:
+    """Return how well each word agrees with a tag: 1 wholly, 0 as chance would have it."""
+    if tag is None:
+        return np.zeros(len(words))
+    sums = words @ (2.0 * tag_word(tag) - 1)
+    return np.asarray(np.clip(sums / np.maximum(np.abs(words).sum(axis=1), 1e-9), 0, 1))
+
+
+def tag_of(data: bytes) -> Tag | None:
+    """Return the tag that some bytes are, if its check holds and it can be one."""
+    tag = Tag.from_bytes(data)
+    if tag is None or tag.density >= len(LAYOUTS):
         return None
     return tag if 0 < tag.codewords <= qr.capacity(qr.GREATEST_VERSION) else None
 

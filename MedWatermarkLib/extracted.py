@@ -29,7 +29,7 @@ class SliceReading:
         Which copy it says that it is of, if it says one: in a volume that was put together from
         several copies not that of the volume's tag.
     phase : int or None
-        Number, modulo 8, that it had in the marked volume, if that shows.
+        Number, modulo 16, that it had in the marked volume, if that shows.
     """
 
     tag: bool
@@ -63,8 +63,10 @@ class Extracted:
         was cut, turned, mirrored, scaled or averaged, its values multiplied or its slices put in
         another order. None where nothing was.
     evidence : tuple of TagEvidence
-        For each number of projections that was tried, the last of which the tag was read with if
-        it was. By it copies are traced that do not read.
+        For each layout of the tag that was tried, the last of which it was read with if it was.
+        By it copies are traced that do not read.
+    checked : int
+        How many tags were held against their check.
     """
 
     message: bytes | None
@@ -76,6 +78,7 @@ class Extracted:
     origin: tuple[int, int]
     undone: Undone | None = None
     evidence: tuple[TagEvidence, ...] = ()
+    checked: int = 0
 
 
 def unread(read: ReadTag, evidence: tuple[TagEvidence, ...]) -> Extracted:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.sites import TAG
+from MedWatermarkLib.layout import LAYOUTS
+from MedWatermarkLib.sites import PILOT
 from MedWatermarkLib.strength import RUNGS, rung
-from MedWatermarkLib.strength import step as ladder_step
-from MedWatermarkLib.tag import RUNGS_TOLD
+from MedWatermarkLib.tag import RUNGS_TOLD, Tag
 
 # By what steps may be longer than they are taken to be; and how many symbols of a pattern tell.
 _STRETCHES = 1 + np.linspace(-0.1, 0.1, 401)
@@ -26,11 +26,14 @@ _VARIANCE = 0.5
 _LEAST, _DEVIATIONS, _SPREADS = 0.005, 4.0, 3.0
 # Where it may be wrong by more, the pilots' step is as good.
 _WORTHWHILE = 0.02
-# Patterns that differ by more were filtered, which may leave of the mark what a gain of 0.5 would.
-_FILTERED, _LEFT_BY_FILTERS = 0.02, 0.5
+# Patterns that differ by more were filtered.
+_APART = 0.02
 # The tag tells a gain but for a factor of 2**16. It is the nearest to 1, unless that is more than
 # these octaves away and would make of the patient a range that no scan has, and the other not.
 _FAR, _RANGES = 3.0, (0.5, 2.0**17)
+#: What filters may leave of a mark, and resampling, is as if voxels were multiplied by less than 1:
+#: of a copy of which one of them is not excluded no gain is told that is nearer to that.
+FILTERED, RESAMPLED = 0.5, 0.2
 
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -44,7 +47,7 @@ def stretch(phase: Floats, signs: Floats, shift: float = 0.0) -> tuple[float, fl
     phase : (n, g) float32 array
         Projections, in the steps that they are taken to have.
     signs : (n, g) float32 array
-        Their bits, 1 and -1.
+        Their bits, 1 and -1, and 0 where they say nothing that is known.
     shift : float
         By what the lattice lies beside its own, in steps.
 
@@ -59,31 +62,29 @@ def stretch(phase: Floats, signs: Floats, shift: float = 0.0) -> tuple[float, fl
     rows = np.stack([_correlations(phase[:, g], signs[:, g], shift) for g in range(phase.shape[1])])
     whole = rows.sum(axis=0)
     best = _peak(whole)
-    energies = ((2 * np.pi * phase) ** 2).sum(axis=0, dtype=np.float64)
-    coherent = np.maximum(rows.max(axis=1) / len(phase), 1e-3)
+    known = signs != 0
+    energies = ((2 * np.pi * phase) ** 2).sum(axis=0, where=known, dtype=np.float64)
+    coherent = np.maximum(rows.max(axis=1) / np.maximum(known.sum(axis=0), 1), 1e-3)
     deviations = np.sqrt(_VARIANCE / np.maximum(energies, 1e-9)) / coherent
     apart = np.abs([_peak(row) - best for row in rows]) - _DEVIATIONS * deviations
     deviation = 1 / np.sqrt((1 / deviations**2).sum())
     spread = float(_SPREADS * max(0.0, apart.max()))
     error = _DEVIATIONS * float(deviation) + spread
-    if spread > _FILTERED:
-        return 1.0, max(_LEFT_BY_FILTERS, error)
+    if spread > _APART:
+        return 1.0, max(FILTERED, error)
     return best if error < _WORTHWHILE else 1.0, max(_LEAST, error)
 
 
-def gain_of(step: float, error: float, told: int, width: int, span: float) -> float | None:
+def gain_of(step: float, error: float, tag: Tag, span: float) -> float | None:
     """Return by what voxels were multiplied since they were marked.
 
     Parameters
     ----------
     step : float
-        Lattice step of the tag as it arrived.
+        Lattice step of the pilots as it arrived.
     error : float
         By what share that may be wrong.
-    told : int
-        Rung of the strength, modulo 256, as the tag says it.
-    width : int
-        Projections of the tag's blocks.
+    tag : Tag
     span : float
         Range of the patient's voxels as they arrived.
 
@@ -91,7 +92,7 @@ def gain_of(step: float, error: float, told: int, width: int, span: float) -> fl
     -------
     float, or None where it does not differ from 1 by more than the error.
     """
-    octaves = float(np.log2(step / ladder_step(rung(told), TAG, width)))
+    octaves = float(np.log2(step / LAYOUTS[tag.density].steps(rung(tag.rung))[PILOT, 0]))
     turn = RUNGS_TOLD / RUNGS
     octaves -= turn * round(octaves / turn)
     other = octaves - np.sign(octaves) * turn

@@ -21,7 +21,6 @@ from MedWatermarkLib.climb import changed, climb, scales_apart, turn, turns_apar
 from MedWatermarkLib.comb import CombTable, ask_everywhere, ask_here
 from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.geometry import Geometry
-from MedWatermarkLib.pilot_search import WIDTH
 from MedWatermarkLib.sites import Sites
 from MedWatermarkLib.suspect import Suspect
 
@@ -74,20 +73,16 @@ class _Search:
     def __init__(self, copy: Suspect, where: Sites, voxels: Array) -> None:
         self._copy, self._where = copy, where
         self._voxels = np.ascontiguousarray(voxels[copy.slices])
-        self._table = CombTable(where.patterns[:WIDTH])
+        self._table = CombTable(where.patterns[0])
         self._splines = np.ascontiguousarray(copy.splines.transpose(1, 2, 0))
         self._inside = np.ascontiguousarray(copy.inside.transpose(1, 2, 0), np.float32)
-        # The patterns look alike from behind, most of them also mirrored on the diagonal.
-        second = where.patterns[1].reshape(BLOCK, BLOCK)
-        self._looks_mirrored = bool(np.allclose(second, second.T))
 
     def among(self, angles: FloatArray, scales: FloatArray, half: float) -> Iterator[Geometry]:
-        mirrors = (1.0,) if self._looks_mirrored else (1.0, -1.0)
+        # But for its sign the pattern looks alike from behind, and mirrored on the diagonal.
         matrices = np.array(
             [
-                scale * turn(float(angle)) @ np.diag([1.0, mirror])
+                scale * turn(float(angle))
                 for angle in angles[angles < np.pi - 1e-9]
-                for mirror in mirrors
                 for scale in scales
             ]
         )
@@ -124,7 +119,7 @@ class _Search:
         far = np.array([height - 1, width - 1], np.float64)
         best, best_score = grid, -np.inf
         for behind in (False, True):
-            for mirrored in (False, True) if self._looks_mirrored else (False,):
+            for mirrored in (False, True):
                 seen = straight[:, ::-1, ::-1] if behind else straight
                 seen = seen.transpose(0, 2, 1) if mirrored else seen
                 # Voxel p of what is seen is voxel view @ p + start of the straight copy.
@@ -139,8 +134,8 @@ class _Search:
 
     def _places(self, straight: Array, step: float) -> Iterator[tuple[float, int, int]]:
         """Return where the straight copy may begin on the canonical plane, in blocks."""
-        blocks = Blocks(straight, self._where.patterns[:WIDTH])
+        blocks = Blocks(straight, self._where.patterns[:1])
         for guess in BODIES:
             body = blocks.body(*guess)
             if body.any():
-                yield from place_blocks(blocks, body, self._where, step)
+                yield place_blocks(blocks, body, self._where, step)

@@ -20,6 +20,7 @@ from MedWatermarkLib.account import KEY_FILE_VERSION, KeyFileError
 from MedWatermarkLib.capacity import Room
 from MedWatermarkLib.claim import PREFIX
 from MedWatermarkLib.imageio import ImageReadError, Series, list_series, read_volume
+from MedWatermarkLib.layout import few_blocks
 from MedWatermarkLib.preparation import prepare
 from MedWatermarkLib.report import Report
 from MedWatermarkLib.restoration import Restoration
@@ -245,7 +246,8 @@ def _room(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[np.int64]], int]:
     except MessageDoesNotFitError:
         return np.zeros(len(volume.voxels), np.int64), 0
     blocks = Restoration.from_bytes(marked.restoration).change.mask
-    return marked.blocks, Room(sites(b""), blocks).greatest_message()
+    few = few_blocks(marked.blocks)
+    return marked.blocks, Room(sites(b""), blocks, few).greatest_message()
 
 
 def _volume_rows(volume: Volume) -> list[Row]:

@@ -1,4 +1,4 @@
-"""In which order slices arrived: each says the number that it had, modulo 8."""
+"""In which order slices arrived: each says the number that it had, modulo 16."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SURE, _CLEAR = 7.0, 4.0
 class Order:
     """How slices follow one another that were not left as they were marked.
 
-    What is told is told modulo 8: that eight slices are missing does not show.
+    What is told is told modulo 16: that sixteen slices are missing does not show.
 
     Attributes
     ----------
     start : int
-        Number, modulo 8, that the first slice had.
+        Number, modulo 16, that the first slice had.
     backwards : bool
         Whether they count down.
     breaks : tuple of int
@@ -47,7 +47,7 @@ class Order:
         Parameters
         ----------
         phases : sequence of int or None
-            Number, modulo 8, that each slice had; None where it is not known.
+            Number, modulo 16, that each slice had; None where it is not known.
         """
         known = np.array([z for z, phase in enumerate(phases) if phase is not None], np.int64)
         if not len(known):
@@ -82,7 +82,7 @@ def shown_phases(scores: npt.NDArray[np.float64]) -> list[int | None]:
 
     Parameters
     ----------
-    scores : (z, 8) array
+    scores : (z, 16) array
         How well each slice agrees with each phase, in standard deviations of chance.
     """
     best = scores.argmax(axis=1)

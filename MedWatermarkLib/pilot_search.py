@@ -12,9 +12,8 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from MedWatermarkLib.dct import BLOCK
-from MedWatermarkLib.sites import PHASES, PILOT, TAG_PROJECTIONS, TILE, Sites, pilot_places
+from MedWatermarkLib.sites import PHASES, PILOT, TILE, Sites
 
-WIDTH = TAG_PROJECTIONS[0]
 #: Voxels from a pilot's block to the next.
 PITCH = TILE * BLOCK
 # Tiles a side of the plane: slices of 2,048 voxels.
@@ -39,10 +38,10 @@ class PilotTable:
     ----------
     place : (2,) int64 array
         Voxel (y, x), within each tile, at which its pilot's block starts.
-    signs : (64, 64, 2, 8) float32 array
-        Signs of the bits, by row and column of the tile, projection and phase.
-    rows : (2, 64) float32 array
-        The patterns.
+    signs : (64, 64, 16) float32 array
+        Signs of the bits, by row and column of the tile, and phase.
+    row : (64,) float32 array
+        The pattern of bold projections.
     """
 
     def __init__(self, where: Sites) -> None:
@@ -51,11 +50,9 @@ class PilotTable:
         self.place = BLOCK * np.array([row, column], np.int64)
         ty, tx = np.mgrid[:_TILES, :_TILES]
         ranks = where.ranks(ty.ravel() * TILE + row, tx.ravel() * TILE + column)
-        bits = where.pilots[:, pilot_places(ranks, WIDTH)].transpose(1, 2, 0)
-        self.signs = np.ascontiguousarray(
-            (2.0 * bits - 1).reshape(_TILES, _TILES, WIDTH, PHASES), np.float32
-        )
-        self.rows = where.patterns[:WIDTH].astype(np.float32)
+        signs = 2.0 * where.pilot_bits(ranks).T - 1
+        self.signs = np.ascontiguousarray(signs.reshape(_TILES, _TILES, PHASES), np.float32)
+        self.row = where.patterns[0].astype(np.float32)
 
 
 def ask_pilots(
@@ -94,13 +91,13 @@ def ask_pilots(
     Returns
     -------
     (m, 5) float64 array: score, in standard deviations of a chance one; the shift (y, x) added, in
-    voxels of the canonical plane; the step; and which of 16 ways to number phases reads best.
+    voxels of the canonical plane; the step; and which way to number phases reads best.
     """
     results = np.zeros((len(maps), 5))
     sines = np.sin(2 * np.pi * (np.arange(_SINES) + 0.5) / _SINES).astype(np.float32)
     _ask(
         splines, inside, slices, np.ascontiguousarray(maps), np.ascontiguousarray(centres),
-        float(half), table.rows, table.place, table.signs, np.asarray(steps, np.float64),
+        float(half), table.row, table.place, table.signs, np.asarray(steps, np.float64),
         offsets, sines, results,
     )  # fmt: skip
     return results
@@ -148,7 +145,19 @@ def _sample(spline, m, y0, x0, apart, patch):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, fastmath=True, cache=True)
 def _ask(  # type: ignore[no-untyped-def]
-    splines, inside, slices, maps, centres, half, rows, place, signs, steps, offsets, sines, results
+    splines,
+    inside,
+    slices,
+    maps,
+    centres,
+    half,
+    pattern,
+    place,
+    signs,
+    steps,
+    offsets,
+    sines,
+    results,
 ):
     depth = splines.shape[0]
     count = offsets * offsets
@@ -162,8 +171,8 @@ def _ask(  # type: ignore[no-untyped-def]
         bottom = min(signs.shape[0] - 1, int(np.floor((centres[n, 0] + half - place[0]) / PITCH)))
         right = min(signs.shape[1] - 1, int(np.floor((centres[n, 1] + half - place[1]) / PITCH)))
         most = depth * max(0, bottom - top + 1) * max(0, right - left + 1)
-        values = np.empty((most, WIDTH, count), np.float32)
-        known = np.empty((most, WIDTH, PHASES), np.float32)
+        values = np.empty((most, count), np.float32)
+        known = np.empty((most, PHASES), np.float32)
         slot = np.empty(most, np.int64)
         patch = np.empty((side, side), np.float32)
         found = 0
@@ -183,20 +192,16 @@ def _ask(  # type: ignore[no-untyped-def]
                         continue
                     for oy in range(offsets):
                         for ox in range(offsets):
-                            first = np.float32(0)
-                            second = np.float32(0)
+                            v = np.float32(0)
                             for i in range(8):
                                 for j in range(8):
-                                    v = patch[oy + dense * i, ox + dense * j]
-                                    first += v * rows[0, i * 8 + j]
-                                    second += v * rows[1, i * 8 + j]
-                            values[found, 0, oy * offsets + ox] = first
-                            values[found, 1, oy * offsets + ox] = second
+                                    v += patch[oy + dense * i, ox + dense * j] * pattern[i * 8 + j]
+                            values[found, oy * offsets + ox] = v
                     known[found] = signs[ty, tx]
                     slot[found] = z
                     found += 1
-        ways = np.empty((16, count), np.float32)
-        sums = np.empty((8, count), np.float32)
+        ways = np.empty((2 * PHASES, count), np.float32)
+        sums = np.empty((PHASES, count), np.float32)
         energy = np.empty(count, np.float32)
         best = np.float32(0)
         for k in range(steps.size):
@@ -208,21 +213,20 @@ def _ask(  # type: ignore[no-untyped-def]
             for z in range(depth):
                 sums[:] = 0
                 while at < found and slot[at] == z:
-                    for g in range(WIDTH):
-                        for o in range(count):
-                            v = values[at, g, o]
-                            wave = sines[int(np.floor(v * scale)) & 255]
-                            if abs(v) > bound:
-                                wave = np.float32(0)
-                            energy[o] += wave * wave
-                            for p in range(8):
-                                sums[p, o] += wave * known[at, g, p]
+                    for o in range(count):
+                        v = values[at, o]
+                        wave = sines[int(np.floor(v * scale)) & 255]
+                        if abs(v) > bound:
+                            wave = np.float32(0)
+                        energy[o] += wave * wave
+                        for p in range(PHASES):
+                            sums[p, o] += wave * known[at, p]
                     at += 1
-                for w in range(16):
-                    p = (w + slices[z]) % 8 if w < 8 else (w - slices[z]) % 8
+                for w in range(2 * PHASES):
+                    p = (w + slices[z]) % PHASES if w < PHASES else (w - slices[z]) % PHASES
                     for o in range(count):
                         ways[w, o] += sums[p, o]
-            for w in range(16 if depth > 1 else 8):
+            for w in range(2 * PHASES if depth > 1 else PHASES):
                 for o in range(count):
                     score = ways[w, o] / np.sqrt(energy[o])
                     if score > best:

@@ -8,6 +8,7 @@ held against both: no lattice wraps around, noise of any strength adds up, and s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,25 +21,16 @@ from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.change import LEVELS_PER_STEP
 from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.correspondence import place
-from MedWatermarkLib.dct import PATTERNS
 from MedWatermarkLib.decoding import TagEvidence, read_message, read_tag
 from MedWatermarkLib.extracted import Extracted, SliceReading, told, unread
-from MedWatermarkLib.modulation import encoded, levels_to
+from MedWatermarkLib.layout import LAYOUTS, STEPS_PER_OCTAVE, TAG_LAYOUTS, Layout, few_blocks
+from MedWatermarkLib.modulation import levels_to, tag_word
 from MedWatermarkLib.placement import Placement
+from MedWatermarkLib.polar_code import TAG_CODE
 from MedWatermarkLib.residue import Residue, residue
-from MedWatermarkLib.sites import (
-    MESSAGE,
-    MESSAGE_PROJECTIONS,
-    PHASES,
-    PILOT,
-    TAG,
-    TAG_PROJECTIONS,
-    Sites,
-    pilot_places,
-    places,
-)
-from MedWatermarkLib.strength import RUNGS, rung, rung_of, step
-from MedWatermarkLib.tag import TAG_BITS, Tag
+from MedWatermarkLib.sites import MESSAGE, PHASES, PILOT, TAG, Sites
+from MedWatermarkLib.strength import RUNGS, rung
+from MedWatermarkLib.tag import Tag
 from MedWatermarkLib.undone import Undone
 
 # The first patterns, which may carry bits; what is left in the others is noise alone.
@@ -49,14 +41,14 @@ _OWN, _AROUND = 1.0, 2.0
 _LEAST_NOISE = 0.03
 # By how much the mark changes voxels, about, in deviations of the scan's noise.
 _REACH = 2.0
-# Strengths tried: so many octaves down from one whose step is a multiple of the usual projection.
+# Steps tried: so many octaves down from one that is a multiple of the usual projection.
 _GREATEST_STEP, _OCTAVES = 8.0, 10
-# A score that chance reaches among all strengths in less than one of ten thousand scans.
+# A score that chance reaches among all steps in less than one of ten thousand scans.
 _SIGNIFICANT = 5.5
-# Strengths that are tried on the tag.
-_CANDIDATES = 3
-# Share of blocks taken for marked that are not, and the usual spread of gains among patterns.
-_UNMARKED, _GAIN_SPREAD = 0.05, 0.15
+# Steps that are tried on the tag, and parts of an octave that lie between them.
+_CANDIDATES, _APART = 3, 3
+# Share of blocks taken for marked that are not.
+_UNMARKED = 0.05
 # Blocks of which so little is left are not looked at, in shares of the usual gain.
 _FAINT = 0.1
 
@@ -73,7 +65,9 @@ class _Seen:
 
     Attributes
     ----------
-    slices, phases, roles, ranks : (n,) int64 arrays
+    slices, phases, by, bx, roles : (n,) int64 arrays
+    few : (n,) bool array
+        Whether its slice is one of few blocks.
     host : (n, 9) float32 array
         Projections of the original.
     values : (n, 9) float32 array
@@ -86,21 +80,24 @@ class _Seen:
 
     slices: IntArray
     phases: IntArray
+    by: IntArray
+    bx: IntArray
     roles: IntArray
-    ranks: IntArray
+    few: BoolArray
     host: Floats
     values: Floats
     gains: Floats
     noise: Floats
     depth: int
 
-    def of(self, role: int) -> _Seen:
-        chosen = self.roles == role
+    def of(self, chosen: BoolArray) -> _Seen:
         return _Seen(
             slices=self.slices[chosen],
             phases=self.phases[chosen],
+            by=self.by[chosen],
+            bx=self.bx[chosen],
             roles=self.roles[chosen],
-            ranks=self.ranks[chosen],
+            few=self.few[chosen],
             host=self.host[chosen],
             values=self.values[chosen],
             gains=self.gains[chosen],
@@ -108,27 +105,29 @@ class _Seen:
             depth=self.depth,
         )
 
-    def changes(self, bits: npt.ArrayLike, size: float, width: int) -> Floats:
-        """Return the change that embedding makes to say some bits, as it would show here."""
-        host = self.host[:, :width]
-        levels = levels_to(host, np.broadcast_to(np.asarray(bits, np.uint8), host.shape), size)
-        return levels * (np.float32(size / LEVELS_PER_STEP) * self.gains[:, None])
+    def changes(self, bits: npt.ArrayLike, steps: FloatArray) -> Floats:
+        """Return the change that embedding makes to say some bits, as it would show here.
 
-    def variance(self, size: float) -> Floats:
-        return (self.noise + (np.float32(_LEAST_NOISE * size) * self.gains) ** 2)[:, None]
+        Parameters
+        ----------
+        bits : (n, width) array, or one bit for all
+        steps : (n, width) float64 array
+        """
+        levels = levels_to(self.host[:, : steps.shape[1]], bits, steps)
+        return np.asarray(levels * (steps / LEVELS_PER_STEP) * self.gains[:, None], np.float32)
+
+    def variance(self, steps: FloatArray) -> Floats:
+        least = (_LEAST_NOISE * steps * self.gains[:, None]) ** 2
+        return np.asarray(self.noise[:, None] + least, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class _Guess:
-    """A strength of the mark, the tag's projections, and how well the pilots agree."""
+    """The pilots' step, how well they agree with it, and what is left of their changes."""
 
     score: float
-    strength: float
-    width: int
-    fades: FloatArray
-
-    def size(self, role: int, width: int) -> float:
-        return step(self.strength, role, width)
+    step: float
+    fade: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,9 +160,14 @@ class _Received:
         middle = self.values - (self.one + self.zero) / 2
         return self._summed(middle * half / self.variance * self.flips)
 
+    def says(self) -> BoolArray:
+        """Return which projections say something of the code word."""
+        return np.asarray(self.places >= 0)
+
     def _summed(self, symbols: npt.NDArray[Any]) -> Floats:
-        index = self.slices[:, None] * self.length + self.places
-        sums = np.bincount(index.ravel(), symbols.ravel(), self.depth * self.length)
+        says = self.says()
+        index = (self.slices[:, None] * self.length + self.places)[says]
+        sums = np.bincount(index, symbols[says], self.depth * self.length)
         return sums.reshape(self.depth, self.length).astype(np.float32)
 
 
@@ -236,8 +240,9 @@ def _look(
     where: Sites,
 ) -> _Seen | None:
     number = {z: i for i, z in enumerate(used)}
-    by, bx = np.indices(body.shape[1:])
-    role_of, rank_of = where.roles(by, bx), where.ranks(by, bx)
+    rows, columns_of = np.mgrid[: body.shape[1], : body.shape[2]]
+    role_of = where.roles(rows, columns_of)
+    few = few_blocks(body.sum(axis=(1, 2)))
     parts: list[tuple[Array, ...]] = []
     usual = np.abs(left.gains[left.gains != 0])
     faint = _FAINT * float(np.median(usual)) if usual.size else np.inf
@@ -251,8 +256,10 @@ def _look(
                 (
                     np.full(count, k),
                     np.full(count, z % PHASES),
+                    rows[inside],
+                    columns_of[inside],
                     role_of[inside],
-                    rank_of[inside],
+                    np.full(count, few[number[z]]),
                     blocks.projections[number[z]][inside],
                     left.projections[k][inside],
                     np.float32(share) * left.gains[k][inside],
@@ -261,10 +268,9 @@ def _look(
             )
     if not parts:
         return None
-    columns = [np.concatenate(part) for part in zip(*parts, strict=True)]
-    slices, phases, roles, ranks, host, values, gains, noise = columns
-    depth = len(left.gains)
-    return _Seen(slices, phases, roles, ranks, host, values, gains, noise, depth)
+    columns: list[Any] = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    slices, phases, by, bx, roles, of_few, host, values, gains, noise = columns
+    return _Seen(slices, phases, by, bx, roles, of_few, host, values, gains, noise, len(left.gains))
 
 
 def _noise(projections: Floats, inside: BoolArray) -> Floats:
@@ -277,92 +283,102 @@ def _noise(projections: Floats, inside: BoolArray) -> Floats:
 
 def _read(seen: _Seen, where: Sites, nothing: Extracted) -> Extracted:
     evidence = []
-    for guess in _ask_pilots(seen.of(PILOT), where):
-        received = _receive(seen.of(TAG), where, guess, TAG, guess.width, TAG_BITS)
-        evidence.append(TagEvidence(received.correlations(), rung_of(guess.strength)))
+    guesses, checked = _ask_pilots(seen.of(seen.roles == PILOT), where), 0
+    layouts = TAG_LAYOUTS if seen.few.any() else TAG_LAYOUTS[:1]
+    for guess, layout in itertools.product(guesses, layouts):
+        received = _receive(seen, where, guess, TAG, layout, TAG_CODE.length)
+        evidence.append(TagEvidence(received.correlations(), guess.step))
         read = read_tag(received.words())
+        checked += read.checked
         if read.tag is not None:
             break
     else:
-        return unread(read, tuple(evidence)) if evidence else nothing
+        silent = unread(read, tuple(evidence)) if evidence else nothing
+        return replace(silent, checked=checked)
     guess = _ask_tag(seen, where, guess, read.tag)
-    density = MESSAGE_PROJECTIONS[read.tag.density]
-    received = _receive(seen.of(MESSAGE), where, guess, MESSAGE, density, 8 * read.tag.codewords)
-    symbols = np.bincount(received.slices, minlength=seen.depth) * density
+    length = TurboCode.length_of(8 * read.tag.codewords)
+    received = _receive(seen, where, guess, MESSAGE, LAYOUTS[read.tag.density], length)
+    symbols = np.bincount(received.slices, received.says().sum(axis=1), seen.depth)
     message = read_message(received.words(), np.where(read.agreeing, symbols, 0), read.tag)
-    size, phases = guess.size(TAG, guess.width), [None] * seen.depth
-    return told(read, message, tuple(evidence), size, (0, 0), phases)
+    phases: list[int | None] = [None] * seen.depth
+    found = told(read, message, tuple(evidence), guess.step, (0, 0), phases)
+    return replace(found, checked=checked)
 
 
 def _ask_pilots(pilots: _Seen, where: Sites) -> list[_Guess]:
-    """Return the likeliest strengths, best first: none if the pilots show none."""
+    """Return the likeliest steps, best first: none if the pilots show none."""
     if not len(pilots.slices):
         return []
-    usual = max(float(np.median(np.abs(pilots.host))), 1e-12)
-    highest = int(np.floor(RUNGS * np.log2(_GREATEST_STEP * usual / step(1.0, PILOT, 2))))
-    guesses = []
-    for width in TAG_PROJECTIONS:
-        index = pilot_places(pilots.ranks, width)
-        bits = where.pilots[pilots.phases[:, None], index]
-        for number in range(highest - RUNGS * _OCTAVES, highest + 1):
-            strength = rung(number)
-            score, fades = _agreement(pilots, bits, step(strength, PILOT, width), width)
-            guesses.append(_Guess(score, strength, width, fades))
-    guesses.sort(key=lambda guess: -guess.score)
-    return [guess for guess in guesses[:_CANDIDATES] if guess.score > _SIGNIFICANT]
+    usual = max(float(np.median(np.abs(pilots.host[:, 0]))), 1e-12)
+    ladder = float(LAYOUTS[0].steps(1.0)[PILOT, 0])
+    highest = int(np.floor(STEPS_PER_OCTAVE * np.log2(_GREATEST_STEP * usual / ladder)))
+    own = where.pilot_bits(where.ranks(pilots.by, pilots.bx))
+    bits = own[pilots.phases, np.arange(own.shape[1])]
+    numbers = np.arange(highest - STEPS_PER_OCTAVE * _OCTAVES, highest + 1)
+    steps = ladder * 2.0 ** (numbers / STEPS_PER_OCTAVE)
+    guesses: list[_Guess] = []
+    for guess in sorted(
+        (_agreement(pilots, bits, float(step)) for step in steps), key=lambda one: -one.score
+    ):
+        octaves = [abs(np.log2(guess.step / other.step)) for other in guesses]
+        if guess.score <= _SIGNIFICANT or len(guesses) == _CANDIDATES:
+            break
+        if all(octave > _APART / STEPS_PER_OCTAVE for octave in octaves):
+            guesses.append(guess)
+    return guesses
 
 
 def _ask_tag(seen: _Seen, where: Sites, guess: _Guess, tag: Tag) -> _Guess:
-    """Return the strength on which a tag that was read agrees best, near a guess."""
-    seen = seen.of(TAG)
-    word = encoded(tag.to_bytes())
-    order, scramble = where.order(len(word))
-    place = places(seen.ranks, guess.width, len(word), seen.phases)
-    bits = word[order[place]] ^ scramble[place]
-    number = round(RUNGS * np.log2(guess.strength))
-    found = []
-    for near in range(number - 2, number + 3):
-        size = step(rung(near), TAG, guess.width)
-        score, fades = _agreement(seen, bits, size, guess.width)
-        found.append(_Guess(score, rung(near), guess.width, fades))
-    return max(found, key=lambda guess: guess.score)
+    """Return the step, of those that the layout may have, on which a tag that was read agrees best.
 
-
-def _agreement(
-    seen: _Seen, bits: npt.NDArray[np.uint8], size: float, width: int
-) -> tuple[float, FloatArray]:
-    """Return how many deviations above chance the changes show, and what is left of each pattern.
-
-    What is left of a pattern that few blocks tell of is drawn towards what is left of all.
+    It is one near the guess.
     """
-    changes = seen.changes(bits, size, width)
-    weighted = changes / seen.variance(size)
-    sums = (weighted * seen.values[:, :width]).sum(axis=0, dtype=np.float64)
-    energies = (weighted * changes).sum(axis=0, dtype=np.float64)
-    total = max(float(energies.sum()), 1e-12)
-    common = float(sums.sum()) / total
-    prior = 1 / (_GAIN_SPREAD * max(common, 1e-3)) ** 2
-    fades = np.full(PATTERNS, common)
-    fades[:width] = (sums + prior * common) / (energies + prior)
-    return float(sums.sum()) / np.sqrt(total), fades
+    layout = LAYOUTS[tag.density]
+    word = tag_word(tag)
+    order, scramble = where.order(len(word))
+    places = layout.places(where, TAG, seen.by, seen.bx, seen.phases, len(word), False)[:, 0]
+    says = np.asarray(places >= 0)
+    bits = (word[order] ^ scramble)[places[says]]
+    unit = float(layout.steps(1.0)[PILOT, 0])
+    number = round(RUNGS * np.log2(guess.step / unit))
+    steps = [unit * rung(near) for near in range(number - 2, number + 3)]
+    return max(
+        (_agreement(seen.of(np.asarray(says)), bits, step) for step in steps),
+        key=lambda one: one.score,
+    )
+
+
+def _agreement(seen: _Seen, bits: npt.NDArray[np.uint8], step: float) -> _Guess:
+    """Ask how many deviations above chance the changes of bold projections show."""
+    steps = np.full((len(bits), 1), step)
+    changes = seen.changes(bits[:, None], steps)
+    # Held against every step alike: a change of half a step at most is a quarter of one usually.
+    usual = 4 * float(np.median(np.abs(seen.values[:, 0])))
+    weighted = changes / seen.variance(np.full_like(steps, usual))
+    agreeing = float((weighted * seen.values[:, :1]).sum(dtype=np.float64))
+    energy = max(float((weighted * changes).sum(dtype=np.float64)), 1e-12)
+    return _Guess(agreeing / np.sqrt(energy), step, agreeing / energy)
 
 
 def _receive(
-    seen: _Seen, where: Sites, guess: _Guess, role: int, width: int, bits: int
+    seen: _Seen, where: Sites, guess: _Guess, word: int, layout: Layout, length: int
 ) -> _Received:
-    length = TurboCode.length_of(bits)
+    places = layout.places(where, word, seen.by, seen.bx, seen.phases, length, seen.few)
+    chosen = np.asarray((places >= 0).any(axis=1))
+    places, seen = places[chosen], seen.of(np.asarray(chosen))
     order, scramble = where.order(length)
-    place = places(seen.ranks, width, length, seen.phases)
-    size = guess.size(role, width)
-    fades = guess.fades[:width].astype(np.float32)
+    says = places >= 0
+    unit = layout.steps(1.0)
+    steps = unit[seen.roles] * (guess.step / unit[PILOT, 0])
+    flips = 1 - 2 * np.where(says, scramble[places], 0).astype(np.float32)
     return _Received(
         slices=seen.slices,
-        places=order[place],
-        flips=1 - 2 * scramble[place].astype(np.float32),
-        values=seen.values[:, :width],
-        zero=seen.changes(0, size, width) * fades,
-        one=seen.changes(1, size, width) * fades,
-        variance=seen.variance(size),
+        places=np.where(says, order[places], -1),
+        flips=flips,
+        values=seen.values[:, : layout.width],
+        zero=seen.changes(0, steps) * np.float32(guess.fade),
+        one=seen.changes(1, steps) * np.float32(guess.fade),
+        variance=seen.variance(steps),
         length=length,
         depth=seen.depth,
     )

@@ -1,8 +1,8 @@
-"""How far symbols can be trusted: by their slice, by the range of their block, by their pattern.
+"""How far symbols can be trusted: by their slice, and by the range of their block.
 
 What a scan goes through seldom treats its blocks alike. A blur or a median leaves flat tissue as
-it was and takes the mark from edges; a coarse JPEG takes it from flat tissue first, and from fine
-patterns. Symbols whose bits are known tell how much each kind still says.
+it was and takes the mark from edges; a coarse JPEG takes it from flat tissue first. Symbols whose
+bits are known tell how much each kind still says.
 """
 
 from __future__ import annotations
@@ -12,19 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.soft import USUALLY_UNMARKED, deviation_of, unmarked_share
+from MedWatermarkLib.change import BOLD_LEVELS, FINE_LEVELS
+from MedWatermarkLib.soft import likelihood_ratios
 
 # Kinds of blocks: half an octave of the range each, from this many steps.
 _LEAST_RANGE, _KINDS_PER_OCTAVE, KINDS = 0.5, 2, 10
-# Weight, in symbols, of what the volume says of the noise against what a slice says of its own.
-_VOLUME_WEIGHT = 100.0
-# By what a lattice may be longer; how many blocks may tell; the score, in standard deviations, at
-# which it is seen, and by how much it is then to be better.
+#: Noise that the levels of a change leave, in steps: they share out a step evenly.
+BOLD_NOISE, FINE_NOISE = (1 / (levels * np.sqrt(12)) for levels in (BOLD_LEVELS, FINE_LEVELS))
+# Noise that is told apart, in steps; what of it may be even, and by range what is not, of blocks of
+# the first kind; and how many of these noises a kind is usually away from the others' curve, and a
+# slice at most from the others.
+NOISES = 0.03 * 1.2 ** np.arange(18)
+_EVEN, _UNEVEN = NOISES, np.append(0.0, 0.002 * 1.4 ** np.arange(16))
+_LOOSE = 3
+# Parts of a step.
+_BINS = 64
+# Shares of blocks without a mark that are told apart, the usual one first, and by how much likelier
+# than it another has to be.
+_UNMARKED, _CLEARLY = (0.05, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 3.0
+# By what a lattice may be longer; how many blocks may tell, and how much likelier it is then to be.
 _STRETCHES = 2.0 ** (np.arange(-12, 9) / 16)
-_FEW, _SEEN, _BETTER = 30, 4.0, 2.0
-# Variance of the sine of a symbol that says little.
-_VARIANCE = 0.5
-
+_FEW, _BETTER = 30, 6.0
+# The same where bits are not known: blocks, standard deviations of what is seen and by how many it
+# is to be clearer; and by what symbols may be noisier than expected.
+_FEW_BLIND, _SEEN, _CLEARER, _NOISIER = 200, 4.0, 2.0, 2.0 ** (np.arange(-8, 9) / 8)
 FloatArray = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -50,113 +61,157 @@ class Reliability:
 
     Attributes
     ----------
-    coherence : (z, kinds, g) float64 array
-        Mean correlation of symbols with their bits: 1 without noise, 0 without a mark.
+    deviation : (z, kinds) float64 array
+        Noise of bold symbols, in steps.
     unmarked : float
         Share of the blocks that carry no mark, whatever their kind.
     """
 
-    coherence: FloatArray
+    deviation: FloatArray
     unmarked: float
-
-    def deviation(self, width: int, ratio: float = 1.0) -> FloatArray:
-        """Return the noise of symbols of so many patterns, in steps that are longer by a ratio.
-
-        Patterns of which nothing is known are taken for as good as the last.
-        """
-        patterns = np.minimum(np.arange(width), self.coherence.shape[2] - 1)
-        return deviation_of(self.coherence[:, :, patterns], self.unmarked) / ratio
 
 
 def reliability_of(
     phase: Floats, signs: Floats, slices: IntArray, kinds: IntArray, depth: int
 ) -> Reliability:
-    """Learn from symbols whose bits are known.
+    """Learn from bold symbols, of which some bits are known.
+
+    The noise of a kind is that of a curve with two parameters, noise that all blocks have and
+    noise that grows with their range, and as far from it as what is seen of the kind says; and that
+    of a slice is by a factor greater or less. All are the likeliest ones: a known bit says where
+    its symbol should lie, an unknown one that it should lie at either place.
 
     Parameters
     ----------
-    phase : (n, g) float32 array
+    phase : (n,) float32 array
         Projections, in steps.
-    signs : (n, g) float32 array
-        Their bits, 1 and -1.
+    signs : (n,) float32 array
+        Their bits, 1 and -1, and 0 where a bit is not known.
     slices, kinds : (n,) int64 array
         Of each block.
     depth : int
         How many slices there are.
     """
-    waves = np.sin(2 * np.pi * phase) * signs
-    width = phase.shape[1]
-    volume = float(waves.mean()) if waves.size else 0.0
-    counts = np.bincount(slices, minlength=depth) * float(width)
-    sums = np.bincount(slices, waves.sum(axis=1), depth)
-    weight = counts / (counts + _VOLUME_WEIGHT)
-    by_slice = weight * sums / np.maximum(counts, 1) + (1 - weight) * volume
-    share = np.clip(by_slice / volume, 0, None) if volume > 0 else np.ones(depth)
-    # What is peculiar to a kind, and then to a pattern in it, beside what is to the slice.
-    expected: FloatArray = np.bincount(kinds, share[slices], KINDS).astype(np.float64)
-    sums_of = [np.bincount(kinds, waves[:, g], KINDS) for g in range(width)]
-    found = np.stack(sums_of, axis=1).astype(np.float64)
-    by_kind = _drawn(found.sum(axis=1), expected * float(width), np.full(KINDS, volume))
-    by_pattern = _drawn(
-        found.ravel(), np.repeat(expected, width), np.repeat(by_kind, width)
-    ).reshape(KINDS, width)
-    return Reliability(share[:, None, None] * by_pattern, _unmarked(phase, waves, kinds))
+    bins = ((phase - np.floor(phase)) * _BINS).astype(np.int64) % _BINS
+    cells = ((slices * KINDS + kinds) * 3 + np.sign(signs).astype(np.int64) + 1) * _BINS + bins
+    counts = np.bincount(cells, minlength=depth * KINDS * 3 * _BINS)
+    counts = counts.reshape(depth, KINDS, 3 * _BINS).astype(np.float64)
+    of_kinds = counts.sum(axis=0)
+    # The curve: a share of the noise that is everywhere, and one that grows with the range.
+    even, uneven = np.meshgrid(_EVEN, _UNEVEN, indexing="ij")
+    ranges = 2.0 ** (np.arange(KINDS) / _KINDS_PER_OCTAVE)
+    curves = _level(np.hypot(even[..., None], uneven[..., None] * ranges))
+    best = -np.inf
+    for share in _UNMARKED:
+        of_noises = _log_likelihoods(share).reshape(len(NOISES), -1)
+        fit = (of_kinds @ of_noises.T)[np.arange(KINDS), curves].sum(axis=2)
+        # Noise may look like blocks without a mark; it is taken for the usual few of them.
+        if fit.max() > best + (_CLEARLY if np.isfinite(best) else 0):
+            best, unmarked, likely = float(fit.max()), share, of_noises
+            curve = curves[np.unravel_index(int(fit.argmax()), fit.shape)]
+    by_kind = of_kinds @ likely.T
+    away = (np.arange(len(NOISES)) - curve[:, None]) / _LOOSE
+    of_kind = np.argmax(by_kind - 0.5 * away**2, axis=1)
+    factors = np.arange(-_LOOSE, _LOOSE + 1)
+    levels = np.clip(of_kind + factors[:, None], 0, len(NOISES) - 1)
+    by_slice = np.einsum("zkb,fkb->zf", counts, likely[levels], optimize=True)
+    factor = factors[np.argmax(by_slice - 0.5 * (factors / (_LOOSE / 2)) ** 2, axis=1)]
+    levels = np.clip(of_kind + factor[:, None], 0, len(NOISES) - 1)
+    return Reliability(NOISES[levels], unmarked)
 
 
-def stretches_of(phase: Floats, signs: Floats, kinds: IntArray) -> FloatArray:
-    """Return by what the lattice of each kind and pattern is longer than it is taken to be.
+def _log_likelihoods(unmarked: float) -> FloatArray:
+    """Return how likely each noise makes symbols, (noises, 3, bins): with a 0, any bit, and a 1."""
+    phase = ((np.arange(_BINS) + 0.5) / _BINS).astype(np.float32)
+    anywhere = np.full(_BINS, np.inf)
+    found = []
+    for noise in NOISES:
+        zeros, ones = likelihood_ratios(phase, np.full(_BINS, noise), anywhere)
+        found.append([zeros, (zeros + ones) / 2, ones])
+    return np.asarray(np.log((1 - unmarked) * np.array(found) + unmarked))
+
+
+def _level(noise: FloatArray) -> IntArray:
+    edges = np.sqrt(NOISES[1:] * NOISES[:-1])
+    return np.searchsorted(edges, noise).astype(np.int64)
+
+
+def stretches_of(
+    phase: Floats, signs: Floats, kinds: IntArray, deviation: FloatArray, spread: FloatArray
+) -> FloatArray:
+    """Return by what the lattice of each kind is longer than it is taken to be.
 
     Parameters
     ----------
     phase, signs, kinds
         As for `reliability_of`.
+    deviation, spread : (n,) float64 arrays
+        Noise of each symbol, and how far it was spread before it was marked, in steps.
 
     Returns
     -------
-    (kinds, g) float64 array, 1 where chance could have told another.
+    (kinds,) float64 array, 1 where chance could have told another.
     """
-    width = phase.shape[1]
-    found = np.ones((KINDS, width))
-    usual = int(np.flatnonzero(_STRETCHES == 1)[0])
+    found = np.ones(KINDS)
     for kind in np.flatnonzero(np.bincount(kinds, minlength=KINDS) >= _FEW):
         these = kinds == kind
-        turns = 2 * np.pi * phase[these]
-        for g in range(width):
-            waves = np.sin(turns[:, g] / _STRETCHES[:, None]) @ signs[these, g]
-            scores = waves / np.sqrt(_VARIANCE * len(turns))
-            best = int(scores.argmax())
-            if scores[best] > _SEEN and scores[best] - scores[usual] > _BETTER:
-                found[kind, g] = _STRETCHES[best]
+        x, bits, noise, host = phase[these], signs[these], deviation[these], spread[these]
+        likely = np.array(
+            [_agreement(x / np.float32(f), bits, noise, host / f) for f in _STRETCHES]
+        )
+        best = int(likely.argmax())
+        if likely[best] - likely[_STRETCHES == 1][0] > _BETTER:
+            found[kind] = _STRETCHES[best]
     return found
 
 
-def _drawn(sums: FloatArray, counts: FloatArray, towards: FloatArray) -> FloatArray:
-    """Return means, drawn towards what is expected as far as chance may have moved them.
+def _agreement(phase: Floats, signs: Floats, noise: FloatArray, spread: FloatArray) -> float:
+    zeros, ones = likelihood_ratios(phase, noise, spread)
+    return float(np.log(np.maximum(np.where(signs > 0, ones, zeros), 1e-6)).sum())
 
-    After James and Stein: how far the means differ more than chance would have them tells how
-    much they say (B. Efron, C. Morris, Journal of the American Statistical Association 70, 1975).
+
+def fine_of(
+    phase: Floats, deviation: FloatArray, kinds: IntArray, unmarked: float
+) -> tuple[FloatArray, FloatArray]:
+    """Learn from symbols whose bits are not known.
+
+    Whatever its bit, a symbol lies a quarter of a step from the lattice, so that the second
+    harmonic shows it: of noise of deviation s its mean is exp(-8 pi² s²).
+
+    Parameters
+    ----------
+    phase : (n, g) float32 array
+        Projections, in steps.
+    deviation : (n, g) float64 array
+        Their noise as it is expected, in steps.
+    kinds : (n,) int64 array
+        Of each block.
+    unmarked : float
+        Share of the blocks that carry no mark.
+
+    Returns
+    -------
+    stretches : (kinds, g) float64 array
+        By what the lattice is longer than it is taken to be, 1 where chance could have told
+        another.
+    noisier : (kinds, g) float64 array
+        By what the noise is greater than expected, 1 where nothing is seen.
     """
-    means = sums / np.maximum(counts, 1)
-    chance = _VARIANCE / np.maximum(counts, 1)
-    weights = counts / max(counts.sum(), 1)
-    between = float((weights * ((means - towards) ** 2 - chance)).sum())
-    if between <= 0:
-        return towards
-    weight = between / (between + chance)
-    return np.asarray(weight * means + (1 - weight) * towards)
-
-
-def _unmarked(phase: Floats, waves: Floats, kinds: IntArray) -> float:
-    """Return the share of blocks that carry no mark, of the kinds in which the lattice is seen."""
     width = phase.shape[1]
-    counts = np.bincount(kinds, minlength=KINDS) * float(width)
-    first = np.bincount(kinds, waves.sum(axis=1), KINDS)
-    second = np.bincount(kinds, -np.cos(4 * np.pi * phase).sum(axis=1), KINDS)
-    shares = [
-        (unmarked_share(first[k] / counts[k], second[k] / counts[k], int(counts[k])), counts[k])
-        for k in np.flatnonzero(counts)
-    ]
-    seen = [(share, count) for share, count in shares if share is not None]
-    if not seen:
-        return USUALLY_UNMARKED
-    return float(np.average([s for s, _ in seen], weights=[c for _, c in seen]))
+    stretches, noisier = np.ones((KINDS, width)), np.ones((KINDS, width))
+    usual = int(np.flatnonzero(_STRETCHES == 1)[0])
+    for kind in np.flatnonzero(np.bincount(kinds, minlength=KINDS) >= _FEW_BLIND):
+        these = kinds == kind
+        for g in range(width):
+            turns = 4 * np.pi * phase[these, g]
+            means = np.array([-np.cos(turns / stretch).mean() for stretch in _STRETCHES])
+            scores = means * np.sqrt(2 * these.sum())
+            best = int(scores.argmax())
+            if scores[best] < _SEEN or scores[best] - scores[usual] < _CLEARER:
+                best = usual
+            stretches[kind, g] = _STRETCHES[best]
+            expected = np.exp(-8 * (np.pi * _NOISIER[:, None] * deviation[these, g]) ** 2)
+            expected = (1 - unmarked) * expected.mean(axis=1)
+            if scores[best] > _SEEN:
+                noisier[kind, g] = _NOISIER[np.abs(expected - means[best]).argmin()]
+    return stretches, noisier

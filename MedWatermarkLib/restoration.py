@@ -17,11 +17,13 @@ import cbor2
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.change import GREATEST_LEVEL, LEVEL_BITS, Change
+from MedWatermarkLib.change import BOLD_LEVELS, FINE_LEVELS, LEVELS_PER_STEP, Change
 from MedWatermarkLib.dct import AREA, BLOCK
 from MedWatermarkLib.sites import TILE
 
-_MAGIC = b"MWR1"
+_MAGIC = b"MWR2"
+# Name, columns and number of levels of bold and of fine projections.
+_KINDS = (("bold", slice(0, 1), BOLD_LEVELS), ("fine", slice(1, None), FINE_LEVELS))
 
 Array = npt.NDArray[Any]
 
@@ -73,11 +75,10 @@ class Restoration:
                 "quantum": change.quantum,
                 "original": self.original,
                 "marked": self.marked,
-                "projections": change.projections.tobytes(),
                 "steps": change.steps.ravel().tolist(),
                 "rows": change.rows.astype("<i2").tobytes(),
                 "mask": zlib.compress(np.packbits(change.mask).tobytes()),
-                "levels": _packed(change.levels[change.used()]),
+                **_packed(change.levels, change.used()),
                 "corrections": _compressed(self.corrections),
                 "slope": _run_lengths(self.slope),
                 "intercept": _run_lengths(self.intercept),
@@ -98,7 +99,8 @@ class Restoration:
             raise RestorationError("This file is not a restoration record of MedWatermark.")
         if data[:4] != _MAGIC:
             raise RestorationError(
-                "This restoration record was made by a later version of MedWatermark; update it."
+                "This restoration record was made by another version of MedWatermark, and only "
+                "that version takes the mark out."
             )
         body = data[4:-4]
         if zlib.crc32(body).to_bytes(4, "big") != data[-4:]:
@@ -122,14 +124,12 @@ class Restoration:
         rows = np.frombuffer(fields["rows"], "<i2").astype(np.int64).reshape(-1, AREA)
         change = Change(
             mask=mask,
-            projections=np.frombuffer(fields["projections"], np.uint8).reshape(TILE, TILE),
-            steps=np.array(fields["steps"], np.int64).reshape(TILE, TILE),
+            steps=np.array(fields["steps"], np.int64).reshape(TILE, TILE, len(rows)),
             rows=rows,
             levels=np.zeros((int(mask.sum()), len(rows)), np.int8),
             quantum=fields["quantum"],
         )
-        used = change.used()
-        change.levels[used] = _unpacked(fields["levels"], int(used.sum()))
+        _unpack(fields, change.levels, change.used())
         return cls(
             shape=shape,
             dtype=dtype.name,
@@ -170,15 +170,31 @@ def correct(voxels: Array, corrections: npt.NDArray[np.int64]) -> None:
     flat[corrections[:, 0]] += corrections[:, 1].astype(flat.dtype)
 
 
-def _packed(levels: npt.NDArray[np.int8]) -> bytes:
-    codes = ((levels + GREATEST_LEVEL) >> 1).astype(np.uint8)
-    return np.packbits(np.unpackbits(codes[:, None], axis=1)[:, -LEVEL_BITS:]).tobytes()
+def _packed(levels: npt.NDArray[np.int8], used: npt.NDArray[np.bool_]) -> dict[str, bytes]:
+    packed = {}
+    for name, columns, count in _KINDS:
+        chosen = levels[:, columns][used[:, columns]].astype(np.int64)
+        codes = (chosen * count // LEVELS_PER_STEP + count // 2).astype(np.uint8)
+        bits = np.unpackbits(codes[:, None], axis=1)[:, 8 - _bits(count) :]
+        packed[name] = np.packbits(bits).tobytes()
+    return packed
 
 
-def _unpacked(data: bytes, count: int) -> npt.NDArray[np.int8]:
-    bits = np.unpackbits(np.frombuffer(data, np.uint8), count=count * LEVEL_BITS)
-    codes = np.packbits(bits.reshape(-1, LEVEL_BITS), axis=1)[:, 0] >> (8 - LEVEL_BITS)
-    return np.asarray(2 * codes.astype(np.int8) - GREATEST_LEVEL, np.int8)
+def _unpack(
+    fields: dict[str, Any], levels: npt.NDArray[np.int8], used: npt.NDArray[np.bool_]
+) -> None:
+    """Put the levels that are in use in their places."""
+    for name, columns, count in _KINDS:
+        chosen = used[:, columns]
+        width, number = _bits(count), int(chosen.sum())
+        bits = np.unpackbits(np.frombuffer(fields[name], np.uint8), count=number * width)
+        codes = np.packbits(bits.reshape(-1, width), axis=1)[:, 0] >> (8 - width)
+        half = LEVELS_PER_STEP // (2 * count)
+        levels[:, columns][chosen] = (2 * codes.astype(np.int64) + 1 - count) * half
+
+
+def _bits(count: int) -> int:
+    return count.bit_length() - 1
 
 
 def _compressed(corrections: npt.NDArray[np.int64]) -> bytes:

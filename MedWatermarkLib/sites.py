@@ -1,10 +1,13 @@
 """Where the bits of a mark lie: roles, patterns and order of the blocks, drawn from the key.
 
 Blocks are counted on a canonical plane whose origin is the first voxel of a slice, so that what is
-cut away from a copy does not move what is left. Every 4x4 blocks hold the three roles in the same
-keyed arrangement: *pilots*, whose bits are known; the *tag*; the *message*. Blocks of a role are
-ranked along a Z-order curve, so that any compact region, a body of any shape, meets the bits of a
-code word about equally often.
+cut away from a copy does not move what is left. A block has one *bold* projection, moved far, and
+some *fine* ones, moved little. Every 4x4 blocks hold four roles in the same keyed arrangement, by
+what the bold projection says: *pilots*, whose bits are known; the *tag*; the *message*; and *plain*
+blocks have none. Fine ones say the message too, in all blocks (in small slices those of the tag's
+blocks say the tag, see `layout`): they hold most of it where little was done to a scan, and the
+bold ones what is left of it where much was. Blocks are ranked along a Z-order curve, so that any
+compact region, a body of any shape, meets the bits of a code word about equally often.
 """
 
 from __future__ import annotations
@@ -20,16 +23,11 @@ from MedWatermarkLib.dct import PATTERNS, patterns
 #: Version of the mark; a mark of another version shares no key material and is not seen.
 VERSION = 2
 #: Slices go through this many phases, so that neighbours carry different bits at the same place.
-PHASES = 8
+PHASES = 16
 #: Side of the repeating arrangement of roles, in blocks.
 TILE = 4
-PILOT, TAG, MESSAGE = 0, 1, 2
-#: How many projections a block of the tag (or a pilot) and one of the message may have: the fewer,
-#: the more robust is each.
-TAG_PROJECTIONS = (2, 3, 4, 8)
-MESSAGE_PROJECTIONS = (2, 3, 4, 6, 8)
-
-_ROLE_BLOCKS = {PILOT: 1, TAG: 5, MESSAGE: 10}
+PILOT, TAG, MESSAGE, PLAIN = 0, 1, 2, 3
+_ROLE_BLOCKS = {PILOT: 1, TAG: 5, MESSAGE: 4, PLAIN: 6}
 #: Share of all blocks that serve each role.
 ROLE_SHARE = {role: count / TILE**2 for role, count in _ROLE_BLOCKS.items()}
 # Enough that no two places of a slice of 2,048 voxels a side share a bit.
@@ -50,8 +48,8 @@ class Sites:
     Attributes
     ----------
     patterns : (9, 64) float64 array
-        What blocks are projected on; a block of g projections uses the first g.
-    pilots : (8, 4096) uint8 array
+        What blocks are projected on: the bold projection on the first, fine ones on those after.
+    pilots : (16, 65536) uint8 array
         The pilots' bits, a row for each phase.
     """
 
@@ -64,6 +62,7 @@ class Sites:
         self._places = np.empty(TILE**2, np.int64)
         self._roles[order] = role_of
         self._places[order] = place_of
+        self._orders_in_tile = np.argsort(order, kind="stable")
         self.patterns = patterns(1.0 - 2.0 * self._bits(b"signs", PATTERNS))
         self.pilots = self._bits(b"pilots", PHASES * _PILOT_BITS).reshape(PHASES, -1)
         self._orders: dict[int, tuple[IntArray, Bits]] = {}
@@ -78,6 +77,10 @@ class Sites:
         words = np.frombuffer(self._bytes(label, 8 * size), "<u8")
         return np.argsort(words, kind="stable")
 
+    def pilot_bits(self, ranks: IntArray) -> Bits:
+        """Return the bits of pilots of some ranks, (phases, n)."""
+        return self.pilots[:, ranks % _PILOT_BITS]
+
     def roles(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
         """Return the role of blocks, given by their row and column on the canonical plane."""
         return np.asarray(self._roles[self._in_tile(by, bx)])
@@ -88,6 +91,13 @@ class Sites:
         inside = self._in_tile(by, bx)
         share = np.array(list(_ROLE_BLOCKS.values()))[self._roles[inside]]
         return np.asarray(_z_order(by // TILE, bx // TILE) * share + self._places[inside])
+
+    def ranks_of_all(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
+        """Return the rank of blocks among all blocks."""
+        by, bx = np.asarray(by, np.int64), np.asarray(bx, np.int64)
+        return np.asarray(
+            _z_order(by // TILE, bx // TILE) * TILE**2 + self._orders_in_tile[self._in_tile(by, bx)]
+        )
 
     def _in_tile(self, by: npt.ArrayLike, bx: npt.ArrayLike) -> IntArray:
         return np.asarray(by, np.int64) % TILE * TILE + np.asarray(bx, np.int64) % TILE
@@ -109,35 +119,6 @@ class Sites:
                 self._bits(label + b" scramble", length),
             )
         return self._orders[length]
-
-
-def places(ranks: IntArray, projections: int, length: int, phases: npt.ArrayLike) -> IntArray:
-    """Return the place in a code word's layout for each projection of blocks.
-
-    Parameters
-    ----------
-    ranks : (n,) int64 array
-        Ranks of the blocks within their role.
-    projections : int
-        Projections a block.
-    length : int
-        Bits of the code word (or of the pilots' sequence).
-    phases : int or (n,) array
-        Phase of each block's slice; each phase starts an eighth further on.
-
-    Returns
-    -------
-    (n, projections) int64 array of values below `length`.
-    """
-    start = np.asarray(phases, np.int64) * length // PHASES
-    first = ranks * projections + start
-    return np.asarray((first[:, None] + np.arange(projections)) % length)
-
-
-def pilot_places(ranks: IntArray, projections: int) -> IntArray:
-    """Return the index into a phase's pilot bits for each projection of pilot blocks."""
-    first = ranks * max(TAG_PROJECTIONS)
-    return np.asarray((first[:, None] + np.arange(projections)) % _PILOT_BITS)
 
 
 @lru_cache(maxsize=8)

@@ -57,12 +57,11 @@ def log_likelihood(symbols: Symbols, core: BoolArray, ranges: FloatArray) -> Flo
     errors = symbols.errors()
     kind = np.digitize(ranges, _RANGES)
     deviation, outliers = _noise(symbols, errors, core, kind)
-    deviation, outliers = deviation[..., None], outliers[..., None]
     density = _wrapped_normal(errors, deviation)
     if not symbols.read:
         other = _wrapped_normal(errors + np.float32(0.5), deviation)
-        density = np.where(symbols.of_message[..., None], (density + other) / 2, density)
-    logarithms = np.log((1 - outliers) * density + outliers)
+        density = np.where(symbols.of_message, (density + other) / 2, density)
+    logarithms = np.log((1 - outliers[..., None]) * density + outliers[..., None])
     return np.asarray(np.nansum(logarithms, axis=-1, dtype=np.float64))
 
 
@@ -74,35 +73,46 @@ def _wrapped_normal(errors: FloatBlocks, deviation: FloatBlocks) -> FloatBlocks:
 def _noise(
     symbols: Symbols, errors: FloatBlocks, core: BoolArray, kind: IntArray
 ) -> tuple[FloatBlocks, FloatBlocks]:
-    """Return deviation and share of outliers of each block's symbols.
+    """Return the deviation of each symbol, in its step, and the share of outliers in each block.
 
-    The deviation is that of the volume, times what is peculiar to the message's blocks, to blocks
-    of a range and to the slice; and then that of such blocks in this slice, if there are many.
+    The deviation is learned from the bold symbols of pilots and tag: it is that of the volume,
+    times what is peculiar to blocks of a range and to the slice; and then that of such blocks in
+    this slice, if there are many. Other symbols have the same noise on other steps, and what is
+    peculiar to them where they are known.
     """
     depth, kinds = len(core), len(_RANGES) + 1
+    form = np.where(symbols.of_message, 1, 0)
+    form[..., 1:] = 2
     known = np.isfinite(errors) & core[..., None]
-    if not symbols.read:
-        known[:, symbols.of_message] = False
-    z, by, bx, _ = np.nonzero(known)
-    size = np.abs(errors[known])
+    bold = known & (form == 0)
+    z, by, bx, _ = np.nonzero(bold)
+    size = np.abs(errors[bold])
     of_all = float(_deviations(size, np.zeros(len(z), int), 1, np.array([_DEVIATIONS[-1]]))[0])
 
     def ratio(group: IntArray, count: int) -> FloatArray:
         return _deviations(size, group, count, np.full(count, of_all)) / of_all
 
-    role = symbols.of_message.astype(int)
-    # Of a message that was not read nothing is known but that its steps are about as long.
-    by_role = ratio(role[by, bx], 2)
     by_kind = ratio(kind[z, by, bx], kinds)
     # A slice that was replaced as a whole is not to pass for a noisy one.
     by_slice = np.minimum(ratio(z, depth), _NOISIER)
     expected = of_all * by_slice[:, None] * by_kind
     cells = _deviations(size, z * kinds + kind[z, by, bx], depth * kinds, expected.ravel())
     cells = np.minimum(cells.reshape(expected.shape), _NOISIER * expected)
-    deviation = cells[np.arange(depth)[:, None, None], kind] * by_role[role]
-    deviation = np.clip(deviation, _DEVIATIONS[0], _DEVIATIONS[-1]).astype(np.float32)
-    outliers = _outliers(size, deviation[z, by, bx], kind[z, by, bx], kinds)
-    return deviation, outliers[kind]
+    of_block = cells[np.arange(depth)[:, None, None], kind]
+    deviation = of_block[..., None] / np.where(symbols.steps > 0, symbols.steps, 1.0)
+    if not symbols.read:
+        known &= ~symbols.of_message
+    else:
+        for other in (1, 2):
+            chosen = known & (form == other)
+            if chosen.any():
+                usual = np.array([float(np.median(deviation[chosen]))])
+                found = _deviations(np.abs(errors[chosen]), np.zeros(chosen.sum(), int), 1, usual)
+                deviation[form == other] *= found[0] / usual[0]
+    deviations: FloatBlocks = np.clip(deviation, *_DEVIATIONS[[0, -1]]).astype(np.float32)
+    z, by, bx, _ = np.nonzero(known)
+    outliers = _outliers(np.abs(errors[known]), deviations[known], kind[z, by, bx], kinds)
+    return deviations, outliers[kind]
 
 
 def _deviations(

@@ -1,4 +1,4 @@
-"""How strong a mark is: the RMSE it aims at, and the lattice steps that follow from it.
+"""How strong a mark is: the RMSE that it aims at.
 
 Strengths stand on a ladder of sixteen rungs to the octave, so that a reader who is told nothing
 finds the one that was used by trying all.
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib.blocks import Blocks, working_copy
-from MedWatermarkLib.dct import AREA, PATTERNS, patterns
-from MedWatermarkLib.sites import MESSAGE, PILOT, ROLE_SHARE, TAG
+from MedWatermarkLib.dct import PATTERNS, patterns
 
 Preset: TypeAlias = Literal["diagnostic", "robust"]
 #: What may be asked for: a preset, or an RMSE in units of the scan.
@@ -31,15 +30,6 @@ LEAST_INTEGRAL = 0.6
 _SPAN_SHARE = 1e-3
 #: Rungs of the ladder to the octave.
 RUNGS = 16
-# One slice has to yield the tag where a whole volume yields the message, so the tag's blocks (and
-# the pilots', which the tag's steps are read from) change by more than the others, in RMSE.
-_TAG_WEIGHT = 1.08
-_TAG_SHARE = ROLE_SHARE[PILOT] + ROLE_SHARE[TAG]
-_WEIGHT = {
-    PILOT: _TAG_WEIGHT,
-    TAG: _TAG_WEIGHT,
-    MESSAGE: math.sqrt((1 - _TAG_SHARE * _TAG_WEIGHT**2) / ROLE_SHARE[MESSAGE]),
-}
 
 
 def preset_strength(
@@ -109,17 +99,3 @@ def rung(number: int) -> float:
 def _by_noise(blocks: Blocks, inside: npt.NDArray[np.bool_], integral: bool) -> float:
     wanted = max(NOISE_SHARE * blocks.noise(inside), _SPAN_SHARE * blocks.span(inside))
     return max(wanted, LEAST_INTEGRAL if integral else 0.0)
-
-
-def step(strength: float, role: int, projections: int) -> float:
-    """Return the lattice step of a block of a role with so many projections.
-
-    A projection moves by up to half a step, evenly spread, so by a variance of step²/12; the
-    patterns are orthonormal and a block has 64 voxels.
-    """
-    return _WEIGHT[role] * strength * math.sqrt(12 * AREA / projections)
-
-
-def step_ratio(message_projections: int, tag_projections: int) -> float:
-    """Return the step of the message's blocks in steps of the tag's."""
-    return step(1, MESSAGE, message_projections) / step(1, TAG, tag_projections)

@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.dct import BLOCK
-from MedWatermarkLib.pilot_search import WIDTH
+from MedWatermarkLib.layout import Layout
 from MedWatermarkLib.sites import PILOT, Sites
-from MedWatermarkLib.strength import GREATEST_DEFAULT, rung_below, step
+from MedWatermarkLib.strength import GREATEST_DEFAULT, rung_below
 
 # Steps tried where the voxels' unit is not known, in multiples of the noise.
 _STEPS = 4.0 * 1.2 ** np.arange(14)
@@ -23,7 +23,7 @@ _MULTIPLES = 0.9 * 1.2 ** np.arange(14)
 # Slices on which that is found, and scales, between which it changes little by little.
 _LOOKED_AT, _SCALES = 3, np.geomspace(0.5, 2, 7)
 # The usual step.
-_USUAL = step(rung_below(GREATEST_DEFAULT), PILOT, WIDTH)
+_USUAL = float(Layout(3).steps(rung_below(GREATEST_DEFAULT))[PILOT, 0])
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -50,8 +50,8 @@ class Suspect:
         Half of the window's side, in voxels.
     steps : (k,) float64 array
         Lattice steps that may be; the last is that of the usual strength.
-    rows : (2, 64) float64 array
-        The patterns.
+    rows : (1, 64) float64 array
+        The pattern of bold projections.
     """
 
     splines: npt.NDArray[np.float32]
@@ -75,7 +75,7 @@ class Suspect:
         halves : mapping
             Half of the window's side for each number of slices; the greatest is how many serve.
         """
-        blocks = Blocks(voxels, where.patterns[:WIDTH])
+        blocks = Blocks(voxels, where.patterns[:1])
         inside = blocks.body(4)
         counts = inside.sum(axis=(1, 2))
         full = np.argsort(-counts, kind="stable")[: max(halves)]
@@ -102,7 +102,7 @@ class Suspect:
             window=window,
             half=half,
             steps=np.append(noise * _STEPS, _USUAL),
-            rows=where.patterns[:WIDTH],
+            rows=where.patterns[:1],
         )
 
     @property

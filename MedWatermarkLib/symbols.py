@@ -10,23 +10,12 @@ import numpy.typing as npt
 from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.extracted import Extracted
-from MedWatermarkLib.modulation import encoded
-from MedWatermarkLib.sites import (
-    MESSAGE,
-    MESSAGE_PROJECTIONS,
-    PHASES,
-    PILOT,
-    TAG,
-    TAG_PROJECTIONS,
-    Sites,
-    pilot_places,
-    places,
-)
-from MedWatermarkLib.strength import step_ratio
-from MedWatermarkLib.tag import Tag
+from MedWatermarkLib.layout import LAYOUTS, says_the_tag
+from MedWatermarkLib.modulation import bits_at, message_word, tag_word
+from MedWatermarkLib.sites import MESSAGE, PHASES, PILOT, TAG, Sites
 
 #: Most projections that any block has.
-WIDEST = max(*TAG_PROJECTIONS, *MESSAGE_PROJECTIONS)
+WIDEST = max(layout.width for layout in LAYOUTS)
 
 # Gains that filters leave of a pattern, against the gain of the whole; how many symbols they are
 # found from, and how much better than none one has to be.
@@ -45,11 +34,13 @@ class Symbols:
     Attributes
     ----------
     values : (z, ny, nx, g) float32 array
-        Projections, in steps of their blocks.
+        Projections, in their steps.
     points : (z, ny, nx, g) float32 array
         What each was moved to, modulo 1: 1/4 for a 1, -1/4 for a 0; NaN where a block has none.
-    of_message : (ny, nx) bool array
-        The blocks of the message.
+    steps : (ny, nx, g) float64 array
+        The steps, in those of the pilots; 0 where there is no projection.
+    of_message : (z, ny, nx, g) bool array
+        The projections that say the message.
     read : bool
         Whether the message was read. Else its points are those of zeros, and half a step further
         lie those of ones.
@@ -57,6 +48,7 @@ class Symbols:
 
     values: FloatBlocks
     points: FloatBlocks
+    steps: npt.NDArray[np.float64]
     of_message: BoolArray
     read: bool
 
@@ -93,66 +85,37 @@ def symbols_of(
     tag, step = extracted.tag, extracted.step
     assert tag is not None
     assert step is not None
-    by, bx = np.indices(body.shape[1:])
-    by, bx = by + first[0], bx + first[1]
-    roles, ranks = where.roles(by, bx), where.ranks(by, bx)
-    planes = np.full((PHASES, *roles.shape, WIDEST), np.nan, np.float32)
-    values: FloatBlocks = np.divide(blocks.projections, step, dtype=np.float32)
-    tag_width = _tag_width(values, body, where, roles, ranks, tag, phases)
-    width = MESSAGE_PROJECTIONS[tag.density]
-    _lay(planes, where, roles, ranks, PILOT, tag_width, None)
-    _lay(planes, where, roles, ranks, TAG, tag_width, tag.to_bytes())
-    message = extracted.message
-    _lay(planes, where, roles, ranks, MESSAGE, width, message and qr.data_codewords(message))
-    values[:, roles == MESSAGE] /= np.float32(step_ratio(width, tag_width))
-    values = values[..., : max(width, tag_width)]
-    points = planes[phases][..., : max(width, tag_width)]
+    layout, shape = LAYOUTS[tag.density], body.shape[1:]
+    by, bx = (axis.ravel() + start for axis, start in zip(np.indices(shape), first, strict=True))
+    words = {TAG: tag_word(tag)}
+    if extracted.message is not None:
+        words[MESSAGE] = message_word(qr.data_codewords(extracted.message))
+    roles = where.roles(by, bx)
+    steps = layout.steps(1.0) / layout.steps(1.0)[PILOT, 0]
+    steps = steps[roles]
+    planes = np.full((2, PHASES, len(by), layout.width), np.nan, np.float32)
+    of_message = np.zeros((2, len(by), layout.width), bool)
+    for of_few in (False, True):
+        of_message[int(of_few)] = layout.places(where, MESSAGE, by, bx, 0, 1, of_few) >= 0
+        for phase in range(PHASES):
+            phases_of = np.full(len(by), phase)
+            bits, _known = bits_at(where, layout, words, by, bx, phases_of, of_few)
+            planes[int(of_few), phase] = np.where(steps > 0, bits / 2 - 0.25, np.nan)
+    # What says the tag in slices of few blocks and else the message.
+    differing = of_message[0] != of_message[1]
+    planes = planes.reshape(2, PHASES, *shape, layout.width)
+    of_message = of_message.reshape(2, *shape, layout.width)
+    differing = differing.reshape(*shape, layout.width)
+    steps = steps.reshape(*shape, layout.width)
+    sizes = (np.where(steps > 0, steps, 1.0) * step).astype(np.float32)
+    values: FloatBlocks = np.divide(blocks.projections[..., : layout.width], sizes)
+    agreeing = np.cos(2 * np.pi * (values - planes[1, phases])) * (body[..., None] & differing)
+    z, _, _ = chosen = np.nonzero(body & differing.any(axis=-1))
+    few = says_the_tag(agreeing[chosen][:, 1:], z, len(body))
+    points = planes[few.astype(int), phases]
     _correct_gains(values, points, body)
-    return Symbols(values, points, roles == MESSAGE, message is not None)
-
-
-def _lay(
-    planes: FloatBlocks,
-    where: Sites,
-    roles: IntArray,
-    ranks: IntArray,
-    role: int,
-    width: int,
-    data: bytes | None,
-) -> None:
-    """Lay the points of a role out on the canonical plane of each phase, in place."""
-    chosen = roles == role
-    for phase in range(PHASES):
-        if role == PILOT:
-            bits = where.pilots[phase, pilot_places(ranks[chosen], width)]
-        elif data is None:
-            bits = np.zeros((int(chosen.sum()), width), np.uint8)
-        else:
-            word = encoded(data)
-            order, scramble = where.order(len(word))
-            place = places(ranks[chosen], width, len(word), phase)
-            bits = word[order[place]] ^ scramble[place]
-        planes[phase, chosen, :width] = bits / 2 - 0.25
-
-
-def _tag_width(
-    values: FloatBlocks,
-    body: BoolArray,
-    where: Sites,
-    roles: IntArray,
-    ranks: IntArray,
-    tag: Tag,
-    phases: IntArray,
-) -> int:
-    """Return how many projections blocks of the tag have: as many as agree best with its bits."""
-    scores = []
-    for width in TAG_PROJECTIONS:
-        planes = np.full((PHASES, *roles.shape, width), np.nan, np.float32)
-        _lay(planes, where, roles, ranks, TAG, width, tag.to_bytes())
-        chosen = body & (roles == TAG)
-        errors = values[chosen, :width] - planes[phases][chosen]
-        scores.append(float(np.cos(2 * np.pi * errors).sum()) / np.sqrt(max(errors.size, 1)))
-    return TAG_PROJECTIONS[int(np.argmax(scores))]
+    read = extracted.message is not None
+    return Symbols(values, points, steps, of_message[few.astype(int)], read)
 
 
 def _correct_gains(values: FloatBlocks, points: FloatBlocks, body: BoolArray) -> None:

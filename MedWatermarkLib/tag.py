@@ -8,9 +8,9 @@ import zlib
 from dataclasses import dataclass
 
 _LAYOUT = struct.Struct(">8sIH")
-_FIELDS = _LAYOUT.size
 _CHECK = struct.Struct(">I")
-#: Bytes and bits of a tag.
+#: Bytes of its fields; bytes and bits of a tag.
+FIELD_BYTES = _LAYOUT.size
 TAG_BYTES = _LAYOUT.size + _CHECK.size
 TAG_BITS = 8 * TAG_BYTES
 #: Bits of a copy's number, and so the greatest there is.
@@ -38,7 +38,7 @@ class Tag:
     codewords : int
         How many data codewords of a QR code the message fills, below 4096.
     density : int
-        Index of the number of projections that a message block has, below 8.
+        Number of the layout (`layout.LAYOUTS`), below 8.
     spared : bool
         Whether a part of the patient was left unmarked because the owner asked for it.
     rung : int
@@ -62,15 +62,15 @@ class Tag:
     @classmethod
     def from_bytes(cls, data: bytes) -> Tag | None:
         """Read a tag, or return None where its 32-bit check does not hold."""
-        fields = data[:_FIELDS]
-        if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[_FIELDS:]:
+        fields = data[:FIELD_BYTES]
+        if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[FIELD_BYTES:]:
             return None
         return cls.from_fields(fields)
 
     @classmethod
     def from_fields(cls, fields: bytes) -> Tag:
         """Read what stands before a tag's check, 14 bytes, whatever it is and what follows."""
-        identity, number, form = _LAYOUT.unpack(fields[:_FIELDS])
+        identity, number, form = _LAYOUT.unpack(fields[:FIELD_BYTES])
         return cls(
             message_id=identity,
             copy=number & GREATEST_COPY,

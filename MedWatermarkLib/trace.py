@@ -6,7 +6,7 @@ had no part in the suspect.
 
 **Read.** A tag that was decoded, of all slices together or of one alone, has passed a check of 32
 bits. A word that is not there passes it with a chance of 2**-32, and says one of K numbers with one
-of K * 2**-24. With at most D words decoded the bound is ``D * 2**-32 * min(1, K * 2**-24)``.
+of K * 2**-24. With D words held against the check the bound is ``D * 2**-32 * min(1, K * 2**-24)``.
 
 **Shown.** Of copies that were averaged, or of what is too weak to be decoded, the tag's code word
 is known for each number that was issued, since copies of one volume differ in nothing else. Let x
@@ -23,8 +23,8 @@ inequality (W. Hoeffding, Journal of the American Statistical Association 58(301
     P(u . x > t |x u|) <= exp(-t**2 / 2),
 
 |x u| being the root of the sum of squares of x_i u_i, which is at least that of e_i u_i up to what
-the copies themselves add to it. With N tests made (copies, slices, numbers of projections, each for
-itself) the bound is ``N * exp(-t**2 / 2)``.
+the copies themselves add to it. With N tests made (copies, slices, and what else
+the tag may say, each for itself) the bound is ``N * exp(-t**2 / 2)``.
 
 A number that is not in the list and was decoded counts as one of 2**24.
 
@@ -37,7 +37,6 @@ trace with each.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -46,27 +45,18 @@ import numpy.typing as npt
 
 from MedWatermarkLib import qr
 from MedWatermarkLib.blocks import WatermarkError
-from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.copy_words import CopyWords
 from MedWatermarkLib.decoding import TagEvidence
 from MedWatermarkLib.extracted import Extracted
-from MedWatermarkLib.sites import MESSAGE_PROJECTIONS
-from MedWatermarkLib.tag import (
-    COPY_BITS,
-    GREATEST_COPY,
-    RUNGS_TOLD,
-    TAG_BITS,
-    Tag,
-    message_id,
-)
+from MedWatermarkLib.layout import LAYOUTS
+from MedWatermarkLib.sites import PILOT
+from MedWatermarkLib.strength import rung_of
+from MedWatermarkLib.tag import COPY_BITS, GREATEST_COPY, RUNGS_TOLD, Tag, message_id
 from MedWatermarkLib.watermark import extract
 
 #: A copy is named only if the bound on the probability of naming any wrongly is below this.
 GREATEST_CHANCE = 1e-6
 
-# Words decoded of each slice and of all together, at most: of each number of projections, in each
-# body and place that a blind reader tries, and in each strength that one with the original does.
-_WORDS = 64
 # Mean product of two copies' shares, over the product of their means, above which they were
 # averaged: 1 if they were, 0 if each slice is of one of them.
 _AVERAGED = 0.5
@@ -133,7 +123,10 @@ class Trace:
         if not self.copies:
             if self.extracted.tag is None and not self.extracted.evidence:
                 return "No mark was found with this key, so no copy is named."
-            return "A mark may be there, but which copy it is of was not shown."
+            return (
+                "A mark may be there, but which copy it is of was not shown. With the claim that "
+                "it carries, copies are named too that were averaged or are too faint to read."
+            )
         if self.mixture is None:
             return f"The suspect was made from copy {names}."
         if self.mixture == "slices":
@@ -160,11 +153,10 @@ def trace(
     key : bytes
         The mark's key.
     copies : iterable of int, optional
-        The numbers of all copies that were issued. With them, copies are named that do not read:
-        averaged ones, and those of which too little is left.
+        The numbers of all copies that were issued. With them and the message, copies are named
+        that do not read: averaged ones, and those of which too little is left.
     message : bytes, optional
-        What was hidden, which is the same in all copies. With it copies are also traced whose
-        tags do not even say that.
+        What was hidden, which is the same in all copies.
     reference, hounsfield, progress
         As for `watermark.extract`; with the original at hand far more can be traced.
 
@@ -205,7 +197,7 @@ def _read(extracted: Extracted, issued: list[int] | None) -> dict[int, NamedCopy
     found = {}
     for number in numbers:
         listed = None if issued is None else number in issued
-        chance = _WORDS * (len(said) + 1) * 2.0**-32
+        chance = extracted.checked * 2.0**-32
         if issued is not None and listed:
             chance *= min(1.0, len(issued) * 2.0**-COPY_BITS)
         slices = tuple(z for z, other in enumerate(said) if other == number)
@@ -244,18 +236,24 @@ def _shown(
 
 
 def _announced(extracted: Extracted, seen: TagEvidence, message: bytes | None) -> list[Tag]:
-    """Return what the tags of all copies may be but for the number: as read, known, or seen."""
+    """Return what the tags of all copies may be but for the number: as read, or as known."""
     if extracted.tag is not None:
         return [extracted.tag]
     if message is not None:
         codewords = len(qr.data_codewords(message))
-        rungs = [(seen.rung + beside) % RUNGS_TOLD for beside in _BESIDE]
-        forms = itertools.product(range(len(MESSAGE_PROJECTIONS)), (False, True), rungs)
+        forms = [
+            (density, spared, (number + beside) % RUNGS_TOLD)
+            for density, number in enumerate(_rungs(seen.step))
+            for spared in (False, True)
+            for beside in _BESIDE
+        ]
         return [Tag(message_id(message), 0, codewords, *form) for form in forms]
-    x = seen.sums.sum(axis=0, keepdims=True)
-    scaled = (2 * x / max(float(np.abs(x).mean()), 1e-9)).astype(np.float32)
-    fields = np.packbits(TurboCode(TAG_BITS).decode(scaled)[0] > 0).tobytes()
-    return [replace(Tag.from_fields(fields), copy=0)]
+    return []
+
+
+def _rungs(step: float) -> list[int]:
+    """Return the rung of the ladder of strengths on which each layout has such a step of pilots."""
+    return [rung_of(step / layout.steps(1.0)[PILOT, 0]) for layout in LAYOUTS]
 
 
 def _together(one: NamedCopy, other: NamedCopy) -> NamedCopy:

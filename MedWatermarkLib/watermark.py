@@ -5,9 +5,9 @@ modulation", IEEE Transactions on Information Theory 47(4), 2001, 1423-1443) of 
 patterns inside each 8x8 block of the patient, slice by slice, in stored units. A block's
 projection on a pattern is moved to the nearest point of a lattice that means 0 or of one that
 means 1. What is carried are the data codewords of the message's QR code (after Chen, Bai
-and Yao, Chinese Journal of Electronics 29(5), 2020, 819-825) and a short tag, both under a strong
-error-correcting code. The change of a block is computed in integers from a few bits, so it can be
-taken back exactly.
+and Yao, Chinese Journal of Electronics 29(5), 2020, 819-825) and a short tag, each under a strong
+error-correcting code of its own. The change of a block is computed in integers from a few bits, so
+it can be taken back exactly.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from MedWatermarkLib.change import Change
 from MedWatermarkLib.dct import AREA, BLOCK
 from MedWatermarkLib.detector import detect
 from MedWatermarkLib.extracted import Extracted, SliceReading
+from MedWatermarkLib.layout import LAYOUTS, few_blocks
 from MedWatermarkLib.modulation import modulate, reach
 from MedWatermarkLib.reference import read_with_original
 from MedWatermarkLib.restoration import (
@@ -35,7 +36,7 @@ from MedWatermarkLib.restoration import (
     corrections_between,
     digest,
 )
-from MedWatermarkLib.sites import MESSAGE_PROJECTIONS, sites
+from MedWatermarkLib.sites import sites
 from MedWatermarkLib.strength import (
     LEAST_INTEGRAL,
     PRESETS,
@@ -184,6 +185,7 @@ def embed(
     where = sites(key)
     blocks = Blocks(work, where.patterns)
     inside = blocks.body(hounsfield=hounsfield)
+    few = few_blocks(inside.sum(axis=(1, 2)))
     excluded = inside & _excluded(exclude, work.shape)
     inside &= ~excluded
     if isinstance(strength, str):
@@ -195,18 +197,18 @@ def embed(
     inside &= _clear(blocks, reach(where, aim) + quantum, reserved)
     limits = _limits(blocks, valid_range)
     while True:
-        room = Room(where, inside)
-        plan = room.plan(8 * len(codewords))
-        if plan is None:
+        room = Room(where, inside, few)
+        layout = room.layout(8 * len(codewords))
+        if layout is None:
             greatest = room.greatest_message()
             raise MessageDoesNotFitError(int(inside.sum()), len(codewords), greatest)
-        density = MESSAGE_PROJECTIONS.index(plan.message)
-        spared, number = bool(excluded.any()), rung_of(aim) % RUNGS_TOLD
+        density, spared = LAYOUTS.index(layout), bool(excluded.any())
+        number = rung_of(aim) % RUNGS_TOLD
         tag = Tag(message_id(message), copy, len(codewords), density, spared, number)
-        change = modulate(blocks, where, inside, plan, tag.to_bytes(), codewords, aim, quantum)
+        change = modulate(blocks, where, inside, few, tag, codewords, aim, quantum)
         marked = work.copy()
         effects = change.apply(marked, 1)
-        # Without the blocks that would leave the limits the plan may be another, and so the rest.
+        # Without the blocks that would leave the limits the layout may be another, and so the rest.
         beyond = (effects[:, 2] < limits[0]) | (effects[:, 3] > limits[1])
         if not beyond.any():
             break

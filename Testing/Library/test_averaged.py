@@ -10,6 +10,7 @@ from phantoms import head
 
 from MedWatermarkLib.averaged import MEANS, shift_of, solve
 from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.polar_code import PolarCode
 from MedWatermarkLib.tables import reading_facts, reading_rows
 from MedWatermarkLib.tamper import TamperError, map_from_mark
 from MedWatermarkLib.volume import Volume
@@ -53,8 +54,21 @@ def test_sums_of_a_code_words_bits_give_the_message_though_some_are_wrong(
     wrong = chance.random(sums.shape) < 0.1
     ratios[wrong] *= -0.2
     found = solve(terms, ratios.astype(np.float32), code)
-    assert found is not None
-    assert np.array_equal(found, bits)
+    assert len(found) == 1
+    assert np.array_equal(found[0], bits)
+
+
+def test_of_a_word_and_its_complement_sums_of_two_do_not_tell_and_both_are_given() -> None:
+    chance = np.random.default_rng(1)
+    code = PolarCode(BITS, 9)
+    bits = chance.integers(0, 2, BITS).astype(np.uint8)
+    terms = [chance.integers(0, code.length, 1800) for _ in range(2)]
+    sums = np.bitwise_xor.reduce([code.encode(bits)[one] for one in terms])
+    found = solve(terms, (8.0 * sums - 4).astype(np.float32), code)
+    words = [code.encode(one) for one in found]
+    assert len(found) == 2
+    assert np.array_equal(words[0] ^ words[1], np.ones(code.length))
+    assert any(np.array_equal(one, bits) for one in found)
 
 
 @pytest.mark.parametrize("count", [900, 20])
@@ -62,7 +76,7 @@ def test_sums_that_say_nothing_or_too_little_give_no_message(count: int) -> None
     chance = np.random.default_rng(1)
     code = TurboCode(BITS)
     terms = [chance.integers(0, code.length, (count, 2)) for _ in range(2)]
-    assert solve(terms, chance.normal(size=(count, 2)).astype(np.float32), code) is None
+    assert solve(terms, chance.normal(size=(count, 2)).astype(np.float32), code) == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])

@@ -70,11 +70,10 @@ def test_a_change_moves_projections_by_its_levels_and_is_taken_back(dtype: type)
     original = rng.integers(1000, 2000, (3, 32, 32)).astype(dtype)
     rows = patterns(np.ones(PATTERNS))
     levels = rng.choice(np.arange(-7, 8, 2), (48, 2)).astype(np.int8)
-    step = 24.0
+    steps = np.array([24.0, 9.0])
     change = Change(
         mask=np.ones((3, 4, 4), bool),
-        projections=np.full((4, 4), 2, np.uint8),
-        steps=np.full((4, 4), round(step * 2**STEP_BITS), np.int64),
+        steps=np.tile(np.rint(steps * 2**STEP_BITS).astype(np.int64), (4, 4, 1)),
         rows=np.rint(rows[:2] * 2**PATTERN_BITS).astype(np.int64),
         levels=levels,
         quantum=1.0,
@@ -83,7 +82,7 @@ def test_a_change_moves_projections_by_its_levels_and_is_taken_back(dtype: type)
     effects = change.apply(voxels, 1)
     moved = Blocks(voxels, rows).projections - Blocks(original, rows).projections
     # Each voxel is rounded to a whole number: a deviation of 0.29 a projection.
-    assert np.abs(moved.reshape(48, -1)[:, :2] - levels * step).max() < 1.5
+    assert np.abs(moved.reshape(48, -1)[:, :2] - levels * steps).max() < 1.5
     difference = voxels.astype(float) - original
     assert effects[:, 0].sum() == (difference**2).sum()
     assert effects[:, 1].max() == np.abs(difference).max()

@@ -13,9 +13,11 @@ from phantoms import anatomy
 from scipy import ndimage
 
 from MedWatermarkLib.gain import gain_of
-from MedWatermarkLib.sites import TAG, TAG_PROJECTIONS
-from MedWatermarkLib.strength import rung, step
+from MedWatermarkLib.layout import LAYOUTS
+from MedWatermarkLib.sites import PILOT
+from MedWatermarkLib.strength import rung
 from MedWatermarkLib.tables import reading_facts, reading_rows
+from MedWatermarkLib.tag import Tag
 from MedWatermarkLib.watermark import embed, extract
 
 MESSAGE = b"MW:A SHORT MESSAGE FOR SOME SLICES."
@@ -31,14 +33,14 @@ def test_a_gain_is_told(marked: np.ndarray, gain: float) -> None:
     extracted = extract(marked * gain + 12.5)
     assert extracted.message == MESSAGE
     assert extracted.undone is not None
-    assert extracted.undone.gain == pytest.approx(gain, rel=0.001)
+    assert extracted.undone.gain == pytest.approx(gain, rel=0.004)
     assert extracted.undone.offset is None
     assert not extracted.undone.bent
 
 
 def test_a_gain_of_whole_numbers_is_told_in_words(marked: np.ndarray) -> None:
     extracted = extract(np.rint(marked * 0.9).astype(np.int16))
-    assert reading_facts(extracted)["undone"]["gain"] == pytest.approx(0.9, rel=0.001)
+    assert reading_facts(extracted)["undone"]["gain"] == pytest.approx(0.9, rel=0.004)
     words = dict(reading_rows(extracted))["Was"]
     assert words == "given grey values 0.9 times what they were; undone to read it"
 
@@ -59,21 +61,21 @@ def test_a_scan_that_was_brought_to_numbers_from_0_to_1_is_known_by_its_range(
         scaled = (np.clip(marked.astype(np.float32), low, high) - low) / (high - low)
         undone = extract(scaled).undone
         assert undone is not None
-        assert undone.gain == pytest.approx(1 / (high - low), rel=0.001)
+        assert undone.gain == pytest.approx(1 / (high - low), rel=0.004)
 
 
 def test_cuts_and_means_are_told_beside_a_gain(marked: np.ndarray) -> None:
     undone = extract(marked[:, 21:, 13:] * np.float32(1.2)).undone
     assert undone is not None
     assert undone.origin == (21, 13)
-    assert undone.gain == pytest.approx(1.2, rel=0.001)
+    assert undone.gain == pytest.approx(1.2, rel=0.004)
     means = (marked[1:].astype(np.float32) + marked[:-1]) / 2
     plain, scaled = extract(means).undone, extract(means * np.float32(1.2)).undone
     assert plain is not None
     assert scaled is not None
     assert plain.averaged == scaled.averaged == 2
     assert plain.gain is None
-    assert scaled.gain == pytest.approx(1.2, rel=0.001)
+    assert scaled.gain == pytest.approx(1.2, rel=0.004)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +122,14 @@ def test_a_gain_is_told_of_a_turned_copy(marked: np.ndarray) -> None:
 @given(
     number=st.integers(-400, 400),
     octaves=st.floats(-7.9, 7.9),
-    width=st.sampled_from(TAG_PROJECTIONS),
+    density=st.integers(0, len(LAYOUTS) - 1),
 )
 def test_whatever_the_rung_the_tag_and_the_step_tell_the_gain(
-    number: int, octaves: float, width: int
+    number: int, octaves: float, density: int
 ) -> None:
     gain = 2.0**octaves
     assume(abs(abs(gain - 1) - 0.005) > 1e-6)
-    arrived = step(rung(number), TAG, width) * gain
-    told = gain_of(arrived, 0.005, number % 256, width, 2000 * gain)
+    tag = Tag(bytes(8), 0, 1, density, rung=number % 256)
+    arrived = LAYOUTS[tag.density].steps(rung(number))[PILOT, 0] * gain
+    told = gain_of(arrived, 0.005, tag, 2000 * gain)
     assert told == (pytest.approx(gain) if abs(gain - 1) > 0.005 else None)

