@@ -12,8 +12,9 @@ import numpy.typing as npt
 APART = 0.6
 # Scales that are tried.
 _SMALLEST, _GREATEST = 0.5, 2.0
-# How much a window grows each time, the parts of a change that are tried, and how often each.
-_GROWTH = 1.7
+#: How much a window grows each time.
+GROWTH = 1.7
+# The parts of a change that are tried, and how often each.
 _SHRINKS = (1.0, 0.5, 0.25, 0.1)
 _MOST_MOVES = 4
 #: Steps that are tried, in multiples of the one found last.
@@ -90,8 +91,8 @@ def climb(
             return None
         if is_last:
             return state, step
-        half *= _GROWTH
-        is_first, is_last = False, half * _GROWTH >= reach
+        half *= GROWTH
+        is_first, is_last = False, half * GROWTH >= reach
 
 
 def _moves(fine: FloatArray) -> FloatArray:

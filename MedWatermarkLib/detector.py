@@ -7,7 +7,7 @@ SHA-256 that the tag says; and a tag is decoded only where the pilots show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -113,8 +113,8 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
             found = counted(_read_straight(voxels, where, geometry))
             if found.tag is not None:
                 best = _also(found, geometry=geometry)
-                beside = _beside(voxels, where, best)
-                best = best if beside is None else max(best, counted(beside), key=_worth)
+                beside = map(counted, _beside(voxels, where, best))
+                best = max(chain(beside, [best]), key=_worth)
                 break
     progress(1.0)
     undone = None if best.undone is None or best.undone.is_nothing else best.undone
@@ -144,15 +144,20 @@ def _read_straight(voxels: Array, where: Sites, geometry: Geometry) -> Extracted
     return replace(max(found, sharp, key=_worth), checked=found.checked + sharp.checked)
 
 
-def _beside(voxels: Array, where: Sites, found: Extracted) -> Extracted | None:
-    """Return what is read with a geometry beside one that reads, where that may be more."""
+def _beside(voxels: Array, where: Sites, found: Extracted) -> Iterator[Extracted]:
+    """Read with geometries beside one that reads: an exact one, and that of which most is said."""
     was = found.undone
-    if was is None or was.geometry.is_exact or all(one.tag for one in found.slices):
-        return None
-    geometry = look_around(voxels, where, was.geometry, found.step or 1.0)
-    if geometry is None:
-        return None
-    return _also(_read_straight(voxels, where, geometry), geometry=geometry)
+    if was is None or found.tag is None or found.step is None or was.geometry.is_exact:
+        return
+    exact = was.geometry.exact_beside((np.array(voxels.shape[1:]) - 1) / 2)
+    if exact is not None:
+        read = _also(_read_straight(voxels, where, exact), geometry=exact)
+        yield read
+        if all(one.tag for one in read.slices):
+            return
+    geometry = look_around(voxels, where, was.geometry, found.step, found.tag, found.message)
+    if geometry is not None:
+        yield _also(_read_straight(voxels, where, geometry), geometry=geometry)
 
 
 def _worth(found: Extracted) -> tuple[bool, bool, int, float]:
@@ -177,8 +182,9 @@ def _read_at(voxels: Array, where: Sites, alignment: Alignment, mean: int = 1) -
             found = _read(view, sync) if mean == 1 else _read_means(view, sync, mean)
             checked += found.checked
         if found.tag is None and mean == 1 and alignment == Alignment():
+            view = _View(voxels, where, alignment, blocks, bodies[0])
             for sync in candidates(blocks, bodies[0], where, dy, dx):
-                found = _read(_View(voxels, where, alignment, blocks, bodies[0]), sync)
+                found = _read(view, sync)
                 checked += found.checked
                 if found.tag is not None:
                     break
@@ -453,10 +459,8 @@ def _phases(
     laid = (2.0 * (word[order] ^ scramble) - 1).astype(np.float32)
     sums = np.empty((view.depth, PHASES))
     for phase in range(PHASES):
-        assert read.tag is not None
-        own = LAYOUTS[read.tag.density].places(view.where, TAG, by, bx, phase, len(word), False)[
-            :, 0
-        ]
+        # Bold projections lie alike in all layouts.
+        own = LAYOUTS[0].places(view.where, TAG, by, bx, phase, len(word), few=False)[:, 0]
         sums[:, phase] = np.bincount(slices, waves * laid[own], view.depth)
     counts = np.bincount(slices, minlength=view.depth)
     shown = shown_phases(sums / np.sqrt(np.maximum(counts, 1) / 2)[:, None])

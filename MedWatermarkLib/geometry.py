@@ -17,6 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 # A matrix and a shift so near to whole numbers are of a picture that was turned by right angles or
 # mirrored.
 _EXACT, _EXACT_SHIFT = 0.004, 0.25
+# As near as this, a copy may still be of such a picture, if that reads more.
+_BESIDE = 0.02
 # Degrees, and share, from which on they are told of.
 _ANGLE_TOLD, _SCALE_TOLD = 0.05, 0.001
 
@@ -47,6 +49,13 @@ class Geometry:
             and np.abs(shift - exact.shift).max() < _EXACT_SHIFT
         )
         return exact if is_near and exact.is_exact else cls(matrix, shift)
+
+    def exact_beside(self, middle: FloatArray) -> Geometry | None:
+        """Return the exact geometry next to this one that leaves a voxel where it is, if any is."""
+        exact = np.rint(self.matrix)
+        place = np.linalg.solve(self.matrix, middle - self.shift)
+        found = Geometry(exact, np.rint(middle - exact @ place))
+        return found if np.abs(self.matrix - exact).max() < _BESIDE and found.is_exact else None
 
     @property
     def is_exact(self) -> bool:

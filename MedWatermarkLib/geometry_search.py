@@ -10,7 +10,7 @@ windows that grow to the whole slice, where a right one stands out from all the 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -18,11 +18,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from MedWatermarkLib.climb import APART, STEPS_NEAR, changed, climb, scales_apart, turn, turns_apart
+from MedWatermarkLib import qr
+from MedWatermarkLib.climb import (
+    APART,
+    GROWTH,
+    STEPS_NEAR,
+    changed,
+    climb,
+    scales_apart,
+    turn,
+    turns_apart,
+)
 from MedWatermarkLib.geometry import Geometry
-from MedWatermarkLib.pilot_search import PilotTable, ask_pilots
-from MedWatermarkLib.sites import Sites
+from MedWatermarkLib.layout import LAYOUTS
+from MedWatermarkLib.modulation import message_word, tag_word
+from MedWatermarkLib.pilot_search import KnownBits, ask_pilots, known_bits, pilot_bits
+from MedWatermarkLib.sites import MESSAGE, PILOT, PLAIN, TAG, Sites
 from MedWatermarkLib.suspect import Suspect
+from MedWatermarkLib.tag import Tag
 
 # Half of the window's side in voxels for so many slices, the most that are looked at.
 _HALVES = {1: 104.0, 2: 88.0, 3: 72.0, 4: 64.0, 5: 56.0, 6: 48.0, 7: 48.0, 8: 48.0}
@@ -35,9 +48,8 @@ _OFFSETS = 8
 # read has to pass a check of its own.
 _REFINED, _WORTHWHILE = 12, 4.2
 _BARS = (4.5, 5.5)
-# How a better geometry is looked for around one that reads, twice: in changes of so much of what
-# shows at a slice's edge, so many either way, and so many voxels aside.
-_LOOKS = ((0.5, 12, (0.0,)), (0.25, 4, (-0.5, -0.25, 0.0, 0.25, 0.5)))
+# How far around a geometry that reads another is looked for, in halves of what shows.
+_AROUND = 12
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -63,7 +75,7 @@ def find_geometries(voxels: Array, where: Sites) -> tuple[Iterator[Geometry], ..
         return iter(()), iter(())
     turns, scales = turns_apart(copy.half), scales_apart(copy.half)
     straight, same = np.zeros(1), np.ones(1)
-    search = partial(_among, copy, PilotTable(where))
+    search = partial(_among, copy, pilot_bits(where))
     one = chain(
         search(np.arange(4) * np.pi / 2, same, copy.steps, True, copy.half),
         search(straight, scales, copy.steps, False, copy.half),
@@ -77,7 +89,7 @@ def find_geometries(voxels: Array, where: Sites) -> tuple[Iterator[Geometry], ..
 
 def _among(
     copy: Suspect,
-    table: PilotTable,
+    table: KnownBits,
     angles: FloatArray,
     scales: FloatArray,
     steps: FloatArray,
@@ -134,7 +146,7 @@ def _centres(maps: FloatArray, window: FloatArray) -> FloatArray:
 
 def _refine(
     copy: Suspect,
-    table: PilotTable,
+    table: KnownBits,
     start: FloatArray,
     centre: FloatArray,
     found: FloatArray,
@@ -151,42 +163,76 @@ def _refine(
     return Geometry.nearest(final[:4].reshape(2, 2), final[4:])
 
 
-def look_around(voxels: Array, where: Sites, geometry: Geometry, step: float) -> Geometry | None:
-    """Look for a geometry beside one that reads of which the pilots of all slices say more.
+def look_around(
+    voxels: Array, where: Sites, geometry: Geometry, step: float, tag: Tag, message: bytes | None
+) -> Geometry | None:
+    """Return the geometry beside one that reads of which all that was read says most.
 
     Parameters
     ----------
     voxels, where
         As for `find_geometries`.
     geometry : Geometry
-        One that is right but for a degree or two.
+        One that is right but for a degree or two, and a few percent.
     step : float
         Lattice step of the pilots.
+    tag : Tag
+    message : bytes or None
+        As far as they were read. Fine projections, which say the message, tell less from less.
     """
-    copy, table = Suspect.of(voxels, where, _HALVES), PilotTable(where)
+    copy = Suspect.of(voxels, where, _HALVES)
     if copy is None:
         return None
+    layout, words = LAYOUTS[tag.density], {TAG: tag_word(tag)}
+    bold = [pilot_bits(where), *known_bits(where, layout, words, TAG, 0)]
     # Whoever turns or scales a picture treats both of its axes alike.
     mirror = np.diag([1.0, -1.0 if geometry.mirrored else 1.0])
-    matrix, centre = geometry.scale * turn(np.radians(geometry.angle)) @ mirror, np.empty(2)
-    centre[:] = np.linalg.solve(matrix, copy.middle - geometry.shift)
-    best = np.array([0.0, 0.0, 0.0, *copy.middle])
-    for fine, around, places in _LOOKS:
-        beside = np.arange(-around, around + 1) * fine * APART / copy.reach(matrix)
-        states = [
-            best + np.array([angle, scale, scale, y, x])
-            for angle, scale, y, x in itertools.product(beside, beside, places, places)
+    matrix = np.asarray(geometry.scale * turn(np.radians(geometry.angle)) @ mirror, np.float64)
+    centre = np.linalg.solve(matrix, copy.middle - geometry.shift).astype(np.float64)
+    reach = copy.reach(matrix)
+    beside = np.arange(-_AROUND, _AROUND + 1) * APART / 2 / reach
+    states = np.array(
+        [[angle, scale, scale, *copy.middle] for angle, scale in itertools.product(beside, beside)]
+    )
+    ask = partial(_ask_all, copy, bold, matrix, centre)
+    best = states[int(ask(states, reach, step * STEPS_NEAR)[:, 0].argmax())]
+    matrix = changed(matrix, best)
+    tables = bold
+    if message is not None and layout.fine:
+        words[MESSAGE] = message_word(qr.data_codewords(message))
+        tables = [
+            one
+            for role in (PILOT, MESSAGE, PLAIN)
+            for one in known_bits(where, layout, words, role, 1)
         ]
-        near = step * STEPS_NEAR
-        scores = _ask(copy, table, matrix, centre, np.array(states), copy.reach(matrix), near)
-        best, step = states[int(scores[:, 0].argmax())], float(scores[scores[:, 0].argmax(), 3])
-    final = _map(best, matrix, centre)
+    ask = partial(_ask_all, copy, tables, matrix, centre)
+    climbed = climb(ask, copy.middle, step, reach / GROWTH, reach, (0.0, 0.0))
+    if climbed is None:
+        return None
+    final = _map(climbed[0], matrix, centre)
     return Geometry.nearest(final[:4].reshape(2, 2), final[4:])
+
+
+def _ask_all(
+    copy: Suspect,
+    tables: Sequence[KnownBits],
+    matrix: FloatArray,
+    centre: FloatArray,
+    states: FloatArray,
+    half: float,
+    steps: FloatArray,
+) -> FloatArray:
+    """Ask all that is known at the middle one of some steps, which is known well by then."""
+    found = [_ask(copy, one, matrix, centre, states, half, steps[1:2]) for one in tables]
+    together = found[0]
+    together[:, 0] = np.sum([one[:, 0] for one in found], axis=0)
+    together[:, 3] = steps[1]
+    return together
 
 
 def _ask(
     copy: Suspect,
-    table: PilotTable,
+    table: KnownBits,
     matrix: FloatArray,
     centre: FloatArray,
     states: FloatArray,

@@ -7,11 +7,15 @@ a few blocks, half a degree will do, and then a few thousand geometries are all 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
 from MedWatermarkLib.dct import BLOCK
+from MedWatermarkLib.layout import LAYOUTS, Layout
+from MedWatermarkLib.modulation import bits_at
 from MedWatermarkLib.sites import PHASES, PILOT, TILE, Sites
 
 #: Voxels from a pilot's block to the next.
@@ -27,32 +31,66 @@ FloatArray = npt.NDArray[np.float64]
 FloatTable = npt.NDArray[np.float32]
 
 
-class PilotTable:
-    """The pilots of a key on the canonical plane.
-
-    Parameters
-    ----------
-    where : Sites
+@dataclass(frozen=True, eq=False)
+class KnownBits:
+    """What one projection of one block of each tile says, on the canonical plane.
 
     Attributes
     ----------
     place : (2,) int64 array
-        Voxel (y, x), within each tile, at which its pilot's block starts.
+        Voxel (y, x), within each tile, at which the block starts.
     signs : (64, 64, 16) float32 array
         Signs of the bits, by row and column of the tile, and phase.
     row : (64,) float32 array
-        The pattern of bold projections.
+        The pattern.
+    ratio : float
+        The lattice step, in those of the pilots.
     """
 
-    def __init__(self, where: Sites) -> None:
-        by, bx = np.mgrid[:TILE, :TILE]
-        row, column = np.argwhere(where.roles(by, bx) == PILOT)[0]
-        self.place = BLOCK * np.array([row, column], np.int64)
-        ty, tx = np.mgrid[:_TILES, :_TILES]
-        ranks = where.ranks(ty.ravel() * TILE + row, tx.ravel() * TILE + column)
-        signs = 2.0 * where.pilot_bits(ranks).T - 1
-        self.signs = np.ascontiguousarray(signs.reshape(_TILES, _TILES, PHASES), np.float32)
-        self.row = where.patterns[0].astype(np.float32)
+    place: npt.NDArray[np.int64]
+    signs: FloatTable
+    row: FloatTable
+    ratio: float
+
+
+def known_bits(
+    where: Sites,
+    layout: Layout,
+    words: dict[int, npt.NDArray[np.uint8]],
+    role: int,
+    projection: int,
+) -> list[KnownBits]:
+    """Return what a projection of the blocks of a role says, for each place of a tile.
+
+    Parameters
+    ----------
+    where : Sites
+    layout : Layout
+    words : dict
+        The code words of TAG and MESSAGE, as far as they are known: what is said of them, at least.
+    role : int
+    projection : int
+        0 for the bold one.
+    """
+    steps = layout.steps(1.0)
+    ty, tx = (axis.ravel() * TILE for axis in np.mgrid[:_TILES, :_TILES])
+    row = where.patterns[projection].astype(np.float32)
+    ratio = float(steps[role, projection] / steps[PILOT, 0])
+    found = []
+    for y, x in np.argwhere(where.roles(*np.mgrid[:TILE, :TILE]) == role):
+        said = [
+            bits_at(where, layout, words, ty + y, tx + x, np.full(len(ty), phase), few=False)[0]
+            for phase in range(PHASES)
+        ]
+        signs = 2.0 * np.array(said)[..., projection].T - 1
+        signs = np.ascontiguousarray(signs.reshape(_TILES, _TILES, PHASES), np.float32)
+        found.append(KnownBits(BLOCK * np.array([y, x], np.int64), signs, row, ratio))
+    return found
+
+
+def pilot_bits(where: Sites) -> KnownBits:
+    """Return what the pilots say."""
+    return known_bits(where, LAYOUTS[0], {}, PILOT, 0)[0]
 
 
 def ask_pilots(
@@ -62,7 +100,7 @@ def ask_pilots(
     maps: FloatArray,
     centres: FloatArray,
     half: float,
-    table: PilotTable,
+    table: KnownBits,
     steps: FloatArray,
     offsets: int,
 ) -> FloatArray:
@@ -82,9 +120,9 @@ def ask_pilots(
         Middle of the window, on the canonical plane, for each.
     half : float
         Half of the window's side, in voxels of the canonical plane.
-    table : PilotTable
+    table : KnownBits
     steps : (k,) float64 array
-        Lattice steps to try.
+        Lattice steps of the pilots to try.
     offsets : int
         How many shifts, half a voxel apart, to try along either axis; around none.
 
