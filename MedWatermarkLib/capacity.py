@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,21 +49,23 @@ class Room:
         Slices of 300 blocks hold the tag alone, and slices of 1,200 the message, unless that is
         so long that three fine projections would not do.
         """
-        promised = {
-            TAG: self._blocks >= _PROMISED_BLOCKS[TAG],
-            MESSAGE: self._blocks >= _PROMISED_BLOCKS[MESSAGE],
-        }
+        sizes = {TAG: TAG_BITS, MESSAGE: message_bits}
+        covered = cache(lambda word, layout: self._covered(word, sizes[word], layout))
         most = next(one for one in LAYOUTS if one.fine == _PROMISED_FINE)
-        promised[TAG] &= self._reading_alone(TAG, TAG_BITS, most)
-        promised[MESSAGE] &= self._reading_alone(MESSAGE, message_bits, most)
+        promised = {
+            word: (self._blocks >= _PROMISED_BLOCKS[word])
+            & _read_alone(word, bits, covered(word, most))
+            for word, bits in sizes.items()
+        }
         return next(
             (
                 layout
                 for layout in LAYOUTS
-                if self._holds(TAG, TAG_BITS, layout)
-                and self._holds(MESSAGE, message_bits, layout)
-                and np.all(self._reading_alone(TAG, TAG_BITS, layout)[promised[TAG]])
-                and np.all(self._reading_alone(MESSAGE, message_bits, layout)[promised[MESSAGE]])
+                if all(
+                    _holds(word, bits, covered(word, layout))
+                    and np.all(_read_alone(word, bits, covered(word, layout))[promised[word]])
+                    for word, bits in sizes.items()
+                )
             ),
             None,
         )
@@ -77,16 +81,6 @@ class Room:
         # Mode, character count and terminator take two bytes up to version 9, then three.
         return max(0, fits - (2 if fits <= capacity(9) else 3))
 
-    def _holds(self, word: int, bits: int, layout: Layout) -> bool:
-        """Whether enough different bits of the code word find a place in all slices together."""
-        covered = self._covered(word, bits, layout).any(axis=0)
-        return int(covered.sum()) >= _SYMBOLS_PER_BIT[word] * bits
-
-    def _reading_alone(self, word: int, bits: int, layout: Layout) -> BoolArray:
-        """Return in which slices enough different bits of the code word find a place."""
-        covered = self._covered(word, bits, layout).sum(axis=1)
-        return np.asarray(covered >= _PROMISED_SYMBOLS[word] * bits)
-
     def _covered(self, word: int, bits: int, layout: Layout) -> BoolArray:
         """Return which bits of the code word find a place in each slice."""
         length = TAG_CODE.length if word == TAG else TurboCode.length_of(bits)
@@ -97,3 +91,13 @@ class Room:
         slices = np.broadcast_to(self._slices[:, None], places.shape)
         covered[slices[says], places[says]] = True
         return covered
+
+
+def _holds(word: int, bits: int, covered: BoolArray) -> bool:
+    """Whether enough different bits of the code word find a place in all slices together."""
+    return int(covered.any(axis=0).sum()) >= _SYMBOLS_PER_BIT[word] * bits
+
+
+def _read_alone(word: int, bits: int, covered: BoolArray) -> BoolArray:
+    """Return in which slices enough different bits of the code word find a place."""
+    return np.asarray(covered.sum(axis=1) >= _PROMISED_SYMBOLS[word] * bits)

@@ -14,7 +14,7 @@ from MedWatermarkLib.channel_code import TurboCode
 from MedWatermarkLib.layout import LAYOUTS
 from MedWatermarkLib.modulation import tag_word
 from MedWatermarkLib.polar_code import TAG_CODE
-from MedWatermarkLib.tag import Tag, message_id
+from MedWatermarkLib.tag import TAG_BITS, Tag, message_id
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -149,7 +149,7 @@ def read_tag(words: FloatRows, sure: bool = True) -> ReadTag:
 def read_more(read: ReadTag, words: FloatRows) -> ReadTag:
     """Decode the tag of those slices that did not say it alone, from more symbols."""
     missing = [z for z, tag in enumerate(read.alone) if tag is None]
-    found, checked = _decoded(words[missing], _MOST)
+    found, checked = _decoded(words[missing], _MORE)
     alone = list(read.alone)
     for z, tag in zip(missing, found, strict=True):
         alone[z] = tag
@@ -160,8 +160,10 @@ def _decoded(received: FloatRows, most: int) -> tuple[list[Tag | None], int]:
     """Return the tag that each word is, and how many were held against their check."""
     found: list[Tag | None] = [None] * len(received)
     checked = 0
+    # Fewer symbols than a tag has bits do not say it.
+    enough = np.count_nonzero(received, axis=1) >= TAG_BITS
     for count in (_FEW, most):
-        open_ = [n for n, tag in enumerate(found) if tag is None and received[n].any()]
+        open_ = [n for n, tag in enumerate(found) if tag is None and enough[n]]
         for n, candidates in zip(open_, TAG_CODE.decode(received[open_], count), strict=True):
             for bits in np.packbits(candidates, axis=1):
                 checked += 1

@@ -15,9 +15,12 @@ from MedWatermarkLib.sites import PILOT
 from MedWatermarkLib.strength import RUNGS, rung
 from MedWatermarkLib.tag import RUNGS_TOLD, Tag
 
-# By what steps may be longer than they are taken to be; and how many symbols of a pattern tell.
-_STRETCHES = 1 + np.linspace(-0.1, 0.1, 401)
-_SYMBOLS = 10_000
+# Projections are looked at to a part of a step, as far as so many of these parts around none: the
+# transform of how many there are in each tells a step to a two thousandth.
+_PARTS, _BINS = 64, 1 << 17
+# Frequencies, to a step as it is taken to be, of lattices that are up to a tenth longer or shorter.
+_FREQUENCIES = np.arange(_BINS // 2 + 1) * _PARTS / _BINS
+_NEAR = np.flatnonzero(np.abs(1 / np.maximum(_FREQUENCIES, 0.1) - 1) < 0.1)
 # Variance of the sine of a symbol that says little.
 _VARIANCE = 0.5
 # A gain is never told that differs from 1 by less than this, nor by less than so many deviations
@@ -57,8 +60,7 @@ def stretch(phase: Floats, signs: Floats, shift: float = 0.0) -> tuple[float, fl
         The error, as a share, is exceeded by rare chance only. If it is so great that the steps
         that were taken are as good, the stretch is 1.
     """
-    every = max(1, len(phase) // _SYMBOLS)
-    phase, signs = phase[::every] - np.float32(shift), signs[::every]
+    phase = phase - np.float32(shift)
     rows = np.stack([_correlations(phase[:, g], signs[:, g], shift) for g in range(phase.shape[1])])
     whole = rows.sum(axis=0)
     best = _peak(whole)
@@ -107,9 +109,13 @@ def _is_range(span: float, octaves: float) -> bool:
 
 
 def _correlations(phase: Floats, signs: Floats, shift: float) -> FloatArray:
-    turns = np.float32(2 * np.pi) * phase
-    start = np.float32(2 * np.pi * shift)
-    return np.array([np.sin(turns / np.float32(s) + start) @ signs for s in _STRETCHES], np.float64)
+    """Return how well symbols agree with lattices of each frequency."""
+    place = np.floor(phase * np.float32(_PARTS)).astype(np.int64)
+    seen = np.abs(place) < _BINS // 2
+    counts = np.bincount(place[seen] % _BINS, signs[seen], _BINS)
+    # From the start of each part to its middle, and by the shift.
+    moved = np.exp(1j * np.pi * (_FREQUENCIES[_NEAR] / _PARTS + 2 * shift))
+    return np.asarray((moved * np.conj(np.fft.rfft(counts)[_NEAR])).imag)
 
 
 def _peak(scores: FloatArray) -> float:
@@ -118,4 +124,4 @@ def _peak(scores: FloatArray) -> float:
     before, at, after = scores[i - 1 : i + 2]
     bend = before - 2 * at + after
     beside = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(_STRETCHES[i] + np.clip(beside, -1, 1) * (_STRETCHES[1] - _STRETCHES[0]))
+    return float(1 / (_FREQUENCIES[_NEAR[i]] + np.clip(beside, -1, 1) * _PARTS / _BINS))

@@ -107,11 +107,10 @@ def modulate(
     z, by, bx = np.nonzero(inside)
     layout = LAYOUTS[tag.density]
     words = {TAG: tag_word(tag), MESSAGE: message_word(codewords)}
-    bits, known = bits_at(where, layout, words, by, bx, z % PHASES, few[z])
+    bits, _ = bits_at(where, layout, words, by, bx, z % PHASES, few[z])
     steps = layout.steps(strength)
     values = blocks.projections[z, by, bx, : layout.width]
     levels = levels_to(values, bits, steps[where.roles(by, bx)])
-    levels[~known] = 0
     units = steps[where.roles(*np.mgrid[:TILE, :TILE])] / LEVELS_PER_STEP / quantum
     return Change(
         mask=inside,

@@ -24,6 +24,8 @@ from numba import njit, prange
 from MedWatermarkLib.tag import TAG_BITS
 
 _BETA = 2.0**0.25
+# Penalty of a path that there is not.
+_NEVER = 1e30
 
 Bits = npt.NDArray[np.uint8]
 
@@ -47,6 +49,7 @@ class PolarCode:
         self.bits, self.length = bits, 1 << exponent
         self._exponent = exponent
         self._frozen = _frozen(bits, exponent)
+        self._nodes = _nodes(self._frozen)
 
     def encode(self, message: Bits) -> Bits:
         """Encode a message.
@@ -85,7 +88,7 @@ class PolarCode:
         """
         received = np.ascontiguousarray(-np.clip(llrs, -30, 30), np.float32)
         found = np.zeros((len(received), candidates, self.length), np.uint8)
-        _decode_all(received, self._frozen, self._exponent, found)
+        _decode_all(received, self._frozen, self._nodes, self._exponent, found)
         return found[:, :, ~self._frozen]
 
 
@@ -98,10 +101,23 @@ def _frozen(bits: int, exponent: int) -> npt.NDArray[np.bool_]:
     return frozen
 
 
+def _nodes(frozen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return how many bits are decided at once from each on: all are frozen but maybe the last."""
+    sizes = np.ones(len(frozen), np.int64)
+    for n in range(len(frozen)):
+        size = 1
+        while n % (2 * size) == 0 and n + 2 * size <= len(frozen):
+            if not frozen[n : n + 2 * size - 1].all():
+                break
+            size *= 2
+        sizes[n] = size
+    return sizes
+
+
 @njit(cache=True, parallel=True)
-def _decode_all(received, frozen, exponent, found):  # type: ignore[no-untyped-def]
+def _decode_all(received, frozen, nodes, exponent, found):  # type: ignore[no-untyped-def]
     for n in prange(received.shape[0]):
-        _decode(received[n], frozen, exponent, found[n])
+        _decode(received[n], frozen, nodes, exponent, found[n])
 
 
 @njit(cache=True)
@@ -118,8 +134,21 @@ def _own(of, uses, spare, left, layer, path):  # type: ignore[no-untyped-def]
     return own, shared
 
 
+@njit(cache=True)
+def _least(offered, count):  # type: ignore[no-untyped-def]
+    """Return which are the least, so many of them at most, and none that is never to be."""
+    limit = np.partition(offered, count - 1)[count - 1]
+    kept = offered < limit
+    more = count - kept.sum()
+    for m in range(len(offered)):
+        if more > 0 and offered[m] == limit and limit < _NEVER:
+            kept[m] = True
+            more -= 1
+    return kept
+
+
 @njit(cache=True, fastmath=True)
-def _decode(received, frozen, exponent, found):  # type: ignore[no-untyped-def]
+def _decode(received, frozen, nodes, exponent, found):  # type: ignore[no-untyped-def]
     """Follow the likeliest paths through the bits of a word, positive for a 0."""
     length = 1 << exponent
     paths = found.shape[0]
@@ -128,7 +157,7 @@ def _decode(received, frozen, exponent, found):  # type: ignore[no-untyped-def]
     for layer in range(exponent + 1):
         start[layer + 1] = start[layer] + (length >> layer)
     ratios = np.empty((paths, start[exponent + 1]), np.float32)
-    sums = np.zeros((paths, start[exponent + 1], 2), np.uint8)
+    sums = np.zeros((paths, 2, start[exponent + 1]), np.uint8)
     # Paths share arrays until one of them writes: which each has, who uses it, which are spare.
     of = np.zeros((exponent + 1, paths), np.int64)
     uses = np.zeros((exponent + 1, paths), np.int64)
@@ -143,75 +172,82 @@ def _decode(received, frozen, exponent, found):  # type: ignore[no-untyped-def]
     penalty = np.zeros(paths, np.float32)
     bits = np.zeros((paths, length), np.uint8)
     ratios[0, :length] = received
-    worst = np.float32(np.inf)
+    worst = np.float32(_NEVER)
     offered = np.empty(2 * paths, np.float32)
-    for n in range(length):
-        first = exponent
-        while first > 1 and (n >> (exponent - first)) % 2 == 0:
+    n = 0
+    while n < length:
+        node = nodes[n]
+        bottom, last = exponent, n + node - 1
+        while length >> bottom < node:
+            bottom -= 1
+        place = n // node
+        first = bottom
+        while first > 1 and (place >> (bottom - first)) % 2 == 0:
             first -= 1
-        for layer in range(first, exponent + 1):
+        for layer in range(first, bottom + 1):
             size = length >> layer
             at, above = start[layer], start[layer - 1]
-            odd = (n >> (exponent - layer)) % 2
+            odd = (place >> (bottom - layer)) % 2
             for p in range(paths):
                 if not alive[p]:
                     continue
                 own, shared = _own(of, uses, spare, left, layer, p)
                 if own != shared:
-                    sums[own, at : at + size] = sums[shared, at : at + size]
+                    for b in range(at, at + size):
+                        sums[own, 0, b] = sums[shared, 0, b]
                 parent = of[layer - 1, p]
-                for b in range(size):
-                    one, other = ratios[parent, above + b], ratios[parent, above + size + b]
-                    if odd:
-                        ratios[own, at + b] = other - one if sums[own, at + b, 0] else other + one
-                    else:
+                if odd:
+                    for b in range(size):
+                        one, other = ratios[parent, above + b], ratios[parent, above + size + b]
+                        ratios[own, at + b] = other - one if sums[own, 0, at + b] else other + one
+                else:
+                    for b in range(size):
+                        one, other = ratios[parent, above + b], ratios[parent, above + size + b]
                         least = min(abs(one), abs(other))
                         ratios[own, at + b] = least if (one >= 0) == (other >= 0) else -least
-        leaf = start[exponent]
-        if frozen[n]:
-            for p in range(paths):
-                if alive[p]:
-                    penalty[p] += max(-ratios[of[exponent, p], leaf], np.float32(0))
-                    sums[of[exponent, p], leaf, n % 2] = 0
-        else:
-            for p in range(paths):
-                ratio = ratios[of[exponent, p], leaf]
-                offered[2 * p] = penalty[p] + max(-ratio, np.float32(0)) if alive[p] else worst
-                offered[2 * p + 1] = penalty[p] + max(ratio, np.float32(0)) if alive[p] else worst
-            kept = np.zeros(2 * paths, np.bool_)
-            for m in np.argsort(offered)[: min(paths, 2 * alive.sum())]:
-                kept[m] = True
-            was = alive.copy()
-            for p in range(paths):
-                if was[p] and not (kept[2 * p] or kept[2 * p + 1]):
-                    alive[p] = False
-                    for layer in range(exponent + 1):
-                        mine = of[layer, p]
-                        uses[layer, mine] -= 1
-                        if uses[layer, mine] == 0:
-                            spare[layer, left[layer]] = mine
-                            left[layer] += 1
-            was &= alive
-            free = 0
-            for p in range(paths):
-                if not was[p]:
-                    continue
-                if kept[2 * p] and kept[2 * p + 1]:
-                    while alive[free]:
-                        free += 1
-                    alive[free] = True
-                    for layer in range(exponent + 1):
-                        of[layer, free] = of[layer, p]
-                        uses[layer, of[layer, p]] += 1
-                    own, shared = _own(of, uses, spare, left, exponent, free)
-                    sums[own, leaf] = sums[shared, leaf]
-                    bits[free, :n] = bits[p, :n]
-                    sums[own, leaf, n % 2] = bits[free, n] = 1
-                    penalty[free] = offered[2 * p + 1]
-                bit = 0 if kept[2 * p] else 1
-                sums[of[exponent, p], leaf, n % 2] = bits[p, n] = bit
-                penalty[p] = offered[2 * p + bit]
-        layer, place = exponent, n
+        leaf, side = start[bottom], place % 2
+        for p in range(paths):
+            offered[2 * p] = offered[2 * p + 1] = worst
+            if not alive[p]:
+                continue
+            zeros = ones = penalty[p]
+            for b in range(leaf, leaf + node):
+                ratio = ratios[of[bottom, p], b]
+                zeros += max(-ratio, np.float32(0))
+                ones += max(ratio, np.float32(0))
+            offered[2 * p], offered[2 * p + 1] = zeros, worst if frozen[last] else ones
+        kept = _least(offered, paths)
+        was = alive.copy()
+        for p in range(paths):
+            if was[p] and not (kept[2 * p] or kept[2 * p + 1]):
+                alive[p] = False
+                for layer in range(exponent + 1):
+                    mine = of[layer, p]
+                    uses[layer, mine] -= 1
+                    if uses[layer, mine] == 0:
+                        spare[layer, left[layer]] = mine
+                        left[layer] += 1
+        was &= alive
+        free = 0
+        for p in range(paths):
+            if not was[p]:
+                continue
+            if kept[2 * p] and kept[2 * p + 1]:
+                while alive[free]:
+                    free += 1
+                alive[free] = True
+                for layer in range(exponent + 1):
+                    of[layer, free] = of[layer, p]
+                    uses[layer, of[layer, p]] += 1
+                own, shared = _own(of, uses, spare, left, bottom, free)
+                sums[own, :, leaf : leaf + node] = sums[shared, :, leaf : leaf + node]
+                bits[free, :n] = bits[p, :n]
+                sums[own, side, leaf : leaf + node] = bits[free, last] = 1
+                penalty[free] = offered[2 * p + 1]
+            bit = 0 if kept[2 * p] else 1
+            sums[of[bottom, p], side, leaf : leaf + node] = bits[p, last] = bit
+            penalty[p] = offered[2 * p + bit]
+        layer = bottom
         while place % 2 == 1 and layer > 0:
             size, above = length >> layer, start[layer - 1]
             for p in range(paths):
@@ -219,15 +255,16 @@ def _decode(received, frozen, exponent, found):  # type: ignore[no-untyped-def]
                     continue
                 own, shared = _own(of, uses, spare, left, layer - 1, p)
                 if own != shared:
-                    both = slice(above, above + 2 * size)
-                    sums[own, both] = sums[shared, both]
-                    ratios[own, both] = ratios[shared, both]
+                    for b in range(above, above + 2 * size):
+                        ratios[own, b] = ratios[shared, b]
+                        sums[own, 0, b] = sums[shared, 0, b]
                 child, side = of[layer, p], (place >> 1) % 2
                 for b in range(size):
-                    second = sums[child, start[layer] + b, 1]
-                    sums[own, above + b, side] = sums[child, start[layer] + b, 0] ^ second
-                    sums[own, above + size + b, side] = second
+                    second = sums[child, 1, start[layer] + b]
+                    sums[own, side, above + b] = sums[child, 0, start[layer] + b] ^ second
+                    sums[own, side, above + size + b] = second
             layer, place = layer - 1, place >> 1
+        n += node
     order = np.argsort(np.where(alive, penalty, worst))
     for m in range(paths):
         found[m] = bits[order[m]]

@@ -8,6 +8,7 @@ bits are known tell how much each kind still says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,8 @@ BOLD_NOISE, FINE_NOISE = (1 / (levels * np.sqrt(12)) for levels in (BOLD_LEVELS,
 NOISES = 0.03 * 1.2 ** np.arange(18)
 _EVEN, _UNEVEN = NOISES, np.append(0.0, 0.002 * 1.4 ** np.arange(16))
 _LOOSE = 3
-# Parts of a step.
-_BINS = 64
+# Parts of a step; and steps beyond which a projection says little of how long they are.
+_BINS, _FAR = 64, 32
 # Shares of blocks without a mark that are told apart, the usual one first, and by how much likelier
 # than it another has to be.
 _UNMARKED, _CLEARLY = (0.05, 0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 3.0
@@ -101,14 +102,17 @@ def reliability_of(
     even, uneven = np.meshgrid(_EVEN, _UNEVEN, indexing="ij")
     ranges = 2.0 ** (np.arange(KINDS) / _KINDS_PER_OCTAVE)
     curves = _level(np.hypot(even[..., None], uneven[..., None] * ranges))
-    best = -np.inf
+    fits = {}
     for share in _UNMARKED:
-        of_noises = _log_likelihoods(share).reshape(len(NOISES), -1)
-        fit = (of_kinds @ of_noises.T)[np.arange(KINDS), curves].sum(axis=2)
-        # Noise may look like blocks without a mark; it is taken for the usual few of them.
-        if fit.max() > best + (_CLEARLY if np.isfinite(best) else 0):
-            best, unmarked, likely = float(fit.max()), share, of_noises
-            curve = curves[np.unravel_index(int(fit.argmax()), fit.shape)]
+        likely = _log_likelihoods(share)
+        fit = (of_kinds @ likely.T)[np.arange(KINDS), curves].sum(axis=2)
+        fits[share] = float(fit.max()), curves[np.unravel_index(int(fit.argmax()), fit.shape)]
+    # Noise may look like blocks without a mark; it is taken for the usual few of them.
+    usual = _UNMARKED[0]
+    unmarked = max(fits, key=lambda share: fits[share][0])
+    if fits[unmarked][0] <= fits[usual][0] + _CLEARLY:
+        unmarked = usual
+    curve, likely = fits[unmarked][1], _log_likelihoods(unmarked)
     by_kind = of_kinds @ likely.T
     away = (np.arange(len(NOISES)) - curve[:, None]) / _LOOSE
     of_kind = np.argmax(by_kind - 0.5 * away**2, axis=1)
@@ -120,15 +124,18 @@ def reliability_of(
     return Reliability(NOISES[levels], unmarked)
 
 
+@cache
 def _log_likelihoods(unmarked: float) -> FloatArray:
-    """Return how likely each noise makes symbols, (noises, 3, bins): with a 0, any bit, and a 1."""
+    """Return how likely noises make symbols: with a 0, any bit, and a 1; (noises, 3 * bins)."""
     phase = ((np.arange(_BINS) + 0.5) / _BINS).astype(np.float32)
     anywhere = np.full(_BINS, np.inf)
     found = []
     for noise in NOISES:
         zeros, ones = likelihood_ratios(phase, np.full(_BINS, noise), anywhere)
-        found.append([zeros, (zeros + ones) / 2, ones])
-    return np.asarray(np.log((1 - unmarked) * np.array(found) + unmarked))
+        found.append(np.hstack([zeros, (zeros + ones) / 2, ones]))
+    likely = np.log((1 - unmarked) * np.array(found) + unmarked)
+    likely.flags.writeable = False
+    return likely
 
 
 def _level(noise: FloatArray) -> IntArray:
@@ -200,18 +207,31 @@ def fine_of(
     width = phase.shape[1]
     stretches, noisier = np.ones((KINDS, width)), np.ones((KINDS, width))
     usual = int(np.flatnonzero(_STRETCHES == 1)[0])
-    for kind in np.flatnonzero(np.bincount(kinds, minlength=KINDS) >= _FEW_BLIND):
-        these = kinds == kind
-        for g in range(width):
-            turns = 4 * np.pi * phase[these, g]
-            means = np.array([-np.cos(turns / stretch).mean() for stretch in _STRETCHES])
-            scores = means * np.sqrt(2 * these.sum())
+    enough = np.bincount(kinds, minlength=KINDS) >= _FEW_BLIND
+    for g in range(width):
+        place = np.floor(phase[:, g] * np.float32(_BINS)).astype(np.int64)
+        seen = np.abs(place) < _FAR * _BINS
+        cells = (2 * _FAR * kinds[seen] + _FAR) * _BINS + place[seen]
+        counts = np.bincount(cells, minlength=2 * _FAR * _BINS * KINDS).reshape(KINDS, -1)
+        of_kinds = counts.sum(axis=1)
+        sums = counts @ _second_harmonics()
+        for kind in np.flatnonzero(enough & (of_kinds > 0)):
+            means = sums[kind] / of_kinds[kind]
+            scores = means * np.sqrt(2 * of_kinds[kind])
             best = int(scores.argmax())
             if scores[best] < _SEEN or scores[best] - scores[usual] < _CLEARER:
                 best = usual
             stretches[kind, g] = _STRETCHES[best]
-            expected = np.exp(-8 * (np.pi * _NOISIER[:, None] * deviation[these, g]) ** 2)
-            expected = (1 - unmarked) * expected.mean(axis=1)
             if scores[best] > _SEEN:
+                noise, times = np.unique(deviation[kinds == kind, g], return_counts=True)
+                expected = np.exp(-8 * (np.pi * _NOISIER[:, None] * noise) ** 2) @ times
+                expected *= (1 - unmarked) / times.sum()
                 noisier[kind, g] = _NOISIER[np.abs(expected - means[best]).argmin()]
     return stretches, noisier
+
+
+@cache
+def _second_harmonics() -> FloatArray:
+    """Return the second harmonic of projections of each place, for each stretch, (places, m)."""
+    phase = (np.arange(-_FAR * _BINS, _FAR * _BINS) + 0.5) / _BINS
+    return np.asarray(-np.cos(4 * np.pi * phase[:, None] / _STRETCHES))

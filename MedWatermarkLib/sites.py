@@ -127,9 +127,11 @@ def sites(key: bytes) -> Sites:
     return Sites(key)
 
 
+# The low bits of a coordinate, each with a 0 above it.
+_SPREAD = np.sum([(np.arange(1 << 12) >> bit & 1) << 2 * bit for bit in range(12)], axis=0)
+
+
 def _z_order(y: IntArray, x: IntArray) -> IntArray:
     """Interleave the low 12 bits of two coordinates (G. M. Morton, 1966)."""
-    z = np.zeros(np.broadcast(y, x).shape, np.int64)
-    for bit in range(12):
-        z |= (x >> bit & 1) << 2 * bit | (y >> bit & 1) << 2 * bit + 1
-    return z
+    last = len(_SPREAD) - 1
+    return np.asarray(_SPREAD[x & last] | _SPREAD[y & last] << 1, np.int64)
