@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from MedWatermarkLib.blocks import WatermarkError
+from MedWatermarkLib.extracted import Extracted
 from MedWatermarkLib.progress import Progress, part
 from MedWatermarkLib.record import Copy
 from MedWatermarkLib.record_batch import BatchedRecord
@@ -197,11 +198,20 @@ def _check_mark(reading: ScanReading, key: bytes) -> Check:
         sentence = f"The mark was read. Of the slices, {slices_alone(extracted)}.{number}"
         if len(extracted.slices) == 1:
             sentence = f"The mark was read, with the whole of its message.{number}"
-        return Check("Mark", True, _PASSED, sentence)
+        return Check("Mark", True, _PASSED, sentence + _undone(extracted))
     sentence = reading.problem or "No mark was found with this key."
     if extracted.tag is None and not key:
         sentence = "No public mark was found; one with a key of its own is read with that key."
     return Check("Mark", True, _FAILED, sentence)
+
+
+def _undone(extracted: Extracted) -> str:
+    """Say what became of the scan since it was marked."""
+    parts = [str(extracted.undone)] if extracted.undone is not None else []
+    if extracted.origin != (0, 0):
+        parts.append("cut")
+    found = "; ".join(filter(None, parts))
+    return f" The scan was {found}: that was undone to read it." if found else ""
 
 
 def _check_claim(reading: ScanReading) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -215,3 +216,22 @@ def test_a_place_in_a_batch_goes_through_its_file() -> None:
     ):
         with pytest.raises(BatchPathError):
             batch_path_from_text(damaged)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda voxels: voxels, None),
+        (lambda voxels: voxels[:, ::-1], "mirrored and turned counter-clockwise by 180.0°"),
+        (lambda voxels: voxels[:, 16:, 8:], "cut"),
+    ],
+)
+def test_the_mark_says_what_was_undone_to_read_it(
+    marked: MarkedScan, change: Callable[[np.ndarray], np.ndarray], said: str | None
+) -> None:
+    copy = Volume(np.ascontiguousarray(change(marked.volume.voxels)))
+    sentence = verify(copy).checks[0].sentence
+    if said is None:
+        assert "undone" not in sentence
+    else:
+        assert sentence.endswith(f"The scan was {said}: that was undone to read it.")
