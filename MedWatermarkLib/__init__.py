@@ -1,7 +1,8 @@
 """MedWatermark: a medical scan that carries its signed diagnosis in its own voxels.
 
-One noun, one file; each imports only what stands before it here, and nothing imports Slicer or Qt:
+One noun, one file, from the ground up; nothing imports Slicer or Qt:
 
+- new files: ``lock``, ``scratch``, ``output``;
 - scans: ``volume``, ``stamp``, ``imageio``, and for DICOM ``dicom*``, ``derived_series``,
   ``slice_grid``, ``identity``, ``derivation``;
 - claims: ``claim``, ``account``, ``mention``, ``qr``;
@@ -16,7 +17,6 @@ One noun, one file; each imports only what stands before it here, and nothing im
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;
-- new files: ``output``, ``scratch``, ``lock``;
 - primitives that the contracts recompute: ``sha256``, ``chunks``, ``merkle``, ``keystream``;
 - where it was altered: ``tiles``, ``tamper``;
 - the ledger: ``signature``, ``record*``, ``sale*``, ``contract*``, ``journal``, ``fees``,

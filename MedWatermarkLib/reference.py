@@ -33,7 +33,8 @@ from MedWatermarkLib.strength import RUNGS, rung
 from MedWatermarkLib.tag import Tag
 from MedWatermarkLib.undone import Undone
 
-# The first patterns, which may carry bits; what is left in the others is noise alone.
+# The first patterns, which usually carry all bits: what is left in the others is noise. Layouts of
+# more fine projections have small ones there, too, which are then taken for some.
 _CARRIERS = 4
 # Weights, in blocks, of a block and of its eight neighbours in an estimate of its noise.
 _OWN, _AROUND = 1.0, 2.0

@@ -91,8 +91,7 @@ def symbols_of(
     if extracted.message is not None:
         words[MESSAGE] = message_word(qr.data_codewords(extracted.message))
     roles = where.roles(by, bx)
-    steps = layout.steps(1.0) / layout.steps(1.0)[PILOT, 0]
-    steps = steps[roles]
+    steps = (layout.steps(1.0) / layout.steps(1.0)[PILOT, 0])[roles]
     planes = np.full((2, PHASES, len(by), layout.width), np.nan, np.float32)
     of_message = np.zeros((2, len(by), layout.width), bool)
     for of_few in (False, True):
@@ -110,8 +109,8 @@ def symbols_of(
     sizes = (np.where(steps > 0, steps, 1.0) * step).astype(np.float32)
     values: FloatBlocks = np.divide(blocks.projections[..., : layout.width], sizes)
     agreeing = np.cos(2 * np.pi * (values - planes[1, phases])) * (body[..., None] & differing)
-    z, _, _ = chosen = np.nonzero(body & differing.any(axis=-1))
-    few = says_the_tag(agreeing[chosen][:, 1:], z, len(body))
+    chosen = np.nonzero(body & differing.any(axis=-1))
+    few = says_the_tag(agreeing[chosen][:, 1:], chosen[0], len(body))
     points = planes[few.astype(int), phases]
     _correct_gains(values, points, body)
     read = extracted.message is not None

@@ -65,12 +65,7 @@ class Tag:
         fields = data[:FIELD_BYTES]
         if len(data) != TAG_BYTES or _CHECK.pack(zlib.crc32(fields)) != data[FIELD_BYTES:]:
             return None
-        return cls.from_fields(fields)
-
-    @classmethod
-    def from_fields(cls, fields: bytes) -> Tag:
-        """Read what stands before a tag's check, 14 bytes, whatever it is and what follows."""
-        identity, number, form = _LAYOUT.unpack(fields[:FIELD_BYTES])
+        identity, number, form = _LAYOUT.unpack(fields)
         return cls(
             message_id=identity,
             copy=number & GREATEST_COPY,

@@ -75,7 +75,7 @@ def test_nothing_received_says_nothing() -> None:
     assert np.all(code.decode(np.zeros((1, code.length), np.float32)) == 0)
 
 
-def test_the_code_word_is_the_one_of_version_1() -> None:
+def test_the_code_word_is_the_one_of_the_format() -> None:
     word = TurboCode(8).encode(np.array([1, 0, 1, 1, 0, 0, 1, 0], np.uint8))
     assert np.packbits(word).tobytes().hex() == "b2d3f383b9cb5e40"
 
@@ -87,7 +87,7 @@ def test_the_code_word_is_the_one_of_version_1() -> None:
         (1608, [1243, 129, 63, 1136, 1032, 1285, 365, 606], "c3c5c6e6656329e5"),
     ],
 )
-def test_the_interleaver_is_the_one_of_version_1(bits: int, first: list[int], digest: str) -> None:
+def test_the_interleaver_is_the_one_of_the_format(bits: int, first: list[int], digest: str) -> None:
     order = _interleaver(bits)
     assert order[:8].tolist() == first
     assert sha256(order.astype("<u2").tobytes()).hexdigest().startswith(digest)
