@@ -86,8 +86,8 @@ class Blocks:
     Attributes
     ----------
     projections : (z, ny, nx, g) float32 array
-    low, high : (z, ny, nx) float64 arrays
-        Least and greatest voxel; NaN where one is not finite.
+    low, high, mean : (z, ny, nx) float64 arrays
+        Least and greatest voxel, and their mean; NaN where one is not finite.
     """
 
     def __init__(self, voxels: Array, rows: FloatArray, top: int = 0, left: int = 0) -> None:
@@ -95,9 +95,9 @@ class Blocks:
         grid = (depth, (voxels.shape[1] - top) // BLOCK, (voxels.shape[2] - left) // BLOCK)
         table = np.vstack([rows, noise_pattern()]).astype(np.float32)
         values = np.empty((*grid, len(table)), np.float32)
-        self.low, self.high, self._mean = (np.empty(grid) for _ in range(3))
+        self.low, self.high, self.mean = (np.empty(grid) for _ in range(3))
         self._ties = np.empty((*grid, 2), np.uint8)
-        project(voxels, table, top, left, values, self.low, self.high, self._mean, self._ties)
+        project(voxels, table, top, left, values, self.low, self.high, self.mean, self._ties)
         self.projections = values[..., :-1]
         self._noise = values[..., -1]
         self._voxels, self._top, self._left = voxels, top, left
@@ -128,7 +128,7 @@ class Blocks:
         -------
         (z, ny, nx) bool array
         """
-        body = body_blocks(self.low, self.high, self._mean, self._ties, clipped, air, hounsfield)
+        body = body_blocks(self.low, self.high, self.mean, self._ties, clipped, air, hounsfield)
         return body & ~self._holding_background()
 
     def _holding_background(self) -> BoolArray:

@@ -1,8 +1,9 @@
 """Reading a mark blind: from voxels and key alone.
 
-Where the plain reading finds nothing, two cuts and at most 84 geometries are tried, each at most
-twice. A tag is taken only if its check of 32 bits agrees, a message if it has the 64 bits of the
-SHA-256 that the tag says; and a tag is decoded only where the pilots show.
+Where the plain reading finds no message, contrast is evened first; where it finds nothing, two cuts
+and at most 84 geometries are tried, each at most twice. A tag is taken only if its check of 32 bits
+agrees, a message if it has the 64 bits of the SHA-256 that the tag says; and a tag is decoded only
+where the pilots show.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from MedWatermarkLib.reliability import (
     reliability_of,
     stretches_of,
 )
+from MedWatermarkLib.shades import even_contrast
 from MedWatermarkLib.sites import MESSAGE, PHASES, PILOT, PLAIN, TAG, Sites
 from MedWatermarkLib.soft import log_ratios, spread_of
 from MedWatermarkLib.tag import Tag
@@ -91,6 +93,11 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         return found
 
     best = counted(_read_at(voxels, where, Alignment()))
+    if best.message is None:
+        progress(0.1)
+        evened = counted(_read_at(even_contrast(voxels, where), where, Alignment()))
+        if _says(evened) > _says(best):
+            best = _also(evened, nonlinear=True, gain=None)
     if best.tag is None:
         progress(0.2)
         for alignment in find_alignments(voxels, where):
@@ -160,9 +167,12 @@ def _beside(voxels: Array, where: Sites, found: Extracted) -> Iterator[Extracted
         yield _also(_read_straight(voxels, where, geometry), geometry=geometry)
 
 
-def _worth(found: Extracted) -> tuple[bool, bool, int, float]:
-    alone = sum(one.tag for one in found.slices)
-    return found.message is not None, found.tag is not None, alone, found.confidence
+def _worth(found: Extracted) -> tuple[tuple[bool, bool], int, float]:
+    return _says(found), sum(one.tag for one in found.slices), found.confidence
+
+
+def _says(found: Extracted) -> tuple[bool, bool]:
+    return found.message is not None, found.tag is not None
 
 
 def _read_at(voxels: Array, where: Sites, alignment: Alignment, mean: int = 1) -> Extracted:

@@ -85,6 +85,7 @@ def _undone_facts(undone: Undone | None) -> dict[str, Any] | None:
         "offset": undone.offset,
         "slices": None if undone.slices is None else [list(one) for one in undone.slices],
         "averaged": undone.averaged,
+        "nonlinear": undone.nonlinear,
         "order": None if undone.order is None else asdict(undone.order),
     }
 

@@ -28,6 +28,9 @@ class Undone:
         on it.
     averaged : int
         Of how many neighbours each slice is the mean, as it was found without the original.
+    nonlinear : bool
+        Whether grey values were changed otherwise than by gain and offset, slice by slice, as an
+        equalised histogram and a gamma do. No gain is told then.
     order : Order or None
         How the slices follow one another, as they say without the original; None where it is as
         they were marked, or not known.
@@ -38,6 +41,7 @@ class Undone:
     gain: float | None = None
     offset: float | None = None
     averaged: int = 1
+    nonlinear: bool = False
     order: Order | None = None
 
     def __str__(self) -> str:
@@ -48,6 +52,8 @@ class Undone:
             parts.append(str(self.geometry))
         if self.gain is not None:
             parts.append(f"given grey values {self.gain:.3g} times what they were")
+        if self.nonlinear:
+            parts.append("given another contrast, not the same for all grey values")
         if self.order is not None:
             parts.append(str(self.order))
         return "; ".join(parts)
