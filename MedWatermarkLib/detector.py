@@ -1,7 +1,7 @@
 """Reading a mark blind: from voxels and key alone.
 
-Where the plain reading finds no message, contrast is evened first; where it finds nothing, two cuts
-and at most 84 geometries are tried, each at most twice. A tag is taken only if its check of 32 bits
+Where the plain reading finds no message, impulses are taken out and contrast is evened; where it
+finds nothing, two cuts and at most 84 geometries are tried, each at most twice. A tag is taken only if its check of 32 bits
 agrees, a message if it has the 64 bits of the SHA-256 that the tag says; and a tag is decoded only
 where the pilots show.
 """
@@ -35,6 +35,7 @@ from MedWatermarkLib.gain import FILTERED, RESAMPLED, gain_of, stretch
 from MedWatermarkLib.geometry import Geometry
 from MedWatermarkLib.geometry_search import find_geometries, look_around
 from MedWatermarkLib.grid_search import find_grids
+from MedWatermarkLib.impulses import without_impulses
 from MedWatermarkLib.interpolation import undo_linear
 from MedWatermarkLib.layout import LAYOUTS, TAG_LAYOUTS, Layout, few_blocks, says_the_tag
 from MedWatermarkLib.modulation import bits_at, message_word, tag_word
@@ -93,6 +94,9 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         return found
 
     best = counted(_read_at(voxels, where, Alignment()))
+    if best.message is None and (repaired := without_impulses(voxels)) is not None:
+        voxels = repaired
+        best = max(counted(_read_at(voxels, where, Alignment())), best, key=_worth)
     if best.message is None:
         progress(0.1)
         evened = counted(_read_at(even_contrast(voxels, where), where, Alignment()))

@@ -1,0 +1,44 @@
+"""Voxels that were set to the ends of the range, one here and one there: salt and pepper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+# By how many times the usual distance from the median around it a voxel at an end of the range has
+# to stand out.
+_STANDS_OUT = 12
+# Share of voxels below which nothing is lost by leaving them.
+_FEW = 1e-4
+
+Array = npt.NDArray[Any]
+
+
+def without_impulses(voxels: Array) -> Array | None:
+    """Put the median of what is around it in the place of each impulse.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        As `blocks.working_copy` gives it.
+
+    Returns
+    -------
+    (z, y, x) array of the same dtype, or None if there are hardly any.
+    """
+    low, high = np.nanmin(voxels), np.nanmax(voxels)
+    at_ends = (voxels == low) | (voxels == high)
+    repaired, count = voxels.copy(), 0
+    for layer, ends, slot in zip(voxels, at_ends, repaired, strict=True):
+        if not ends.any():
+            continue
+        around = ndimage.median_filter(layer, 3, mode="nearest")
+        away = np.abs(layer.astype(np.float64) - around)
+        usual = np.median(away[away > 0]) if away.any() else 0.0
+        impulses = ends & (away > _STANDS_OUT * usual)
+        slot[impulses] = around[impulses]
+        count += int(impulses.sum())
+    return repaired if count > _FEW * voxels.size else None
