@@ -29,8 +29,10 @@ def without_impulses(voxels: Array) -> Array | None:
     -------
     (z, y, x) array of the same dtype, or None if there are hardly any.
     """
-    low, high = np.nanmin(voxels), np.nanmax(voxels)
-    at_ends = (voxels == low) | (voxels == high)
+    finite = voxels[np.isfinite(voxels)]
+    if not finite.size:
+        return None
+    at_ends = (voxels == finite.min()) | (voxels == finite.max())
     repaired, count = voxels.copy(), 0
     for layer, ends, slot in zip(voxels, at_ends, repaired, strict=True):
         if not ends.any():

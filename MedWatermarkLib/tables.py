@@ -86,6 +86,7 @@ def _undone_facts(undone: Undone | None) -> dict[str, Any] | None:
         "slices": None if undone.slices is None else [list(one) for one in undone.slices],
         "averaged": undone.averaged,
         "nonlinear": undone.nonlinear,
+        "smoothing": None if undone.smoothing is None else asdict(undone.smoothing),
         "order": None if undone.order is None else asdict(undone.order),
     }
 

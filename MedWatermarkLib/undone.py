@@ -8,6 +8,7 @@ import numpy as np
 
 from MedWatermarkLib.geometry import STILL, Geometry
 from MedWatermarkLib.order import Order
+from MedWatermarkLib.smoothing import Smoothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,9 @@ class Undone:
     nonlinear : bool
         Whether grey values were changed otherwise than by gain and offset, slice by slice, as an
         equalised histogram and a gamma do. No gain is told then.
+    smoothing : Smoothing or None
+        By what filter slices were smoothed or sharpened, where that had to be taken back. No gain
+        is told then.
     order : Order or None
         How the slices follow one another, as they say without the original; None where it is as
         they were marked, or not known.
@@ -42,6 +46,7 @@ class Undone:
     offset: float | None = None
     averaged: int = 1
     nonlinear: bool = False
+    smoothing: Smoothing | None = None
     order: Order | None = None
 
     def __str__(self) -> str:
@@ -52,6 +57,8 @@ class Undone:
             parts.append(str(self.geometry))
         if self.gain is not None:
             parts.append(f"given grey values {self.gain:.3g} times what they were")
+        if self.smoothing is not None:
+            parts.append(str(self.smoothing))
         if self.nonlinear:
             parts.append("given another contrast, not the same for all grey values")
         if self.order is not None:
