@@ -48,8 +48,11 @@ _OFFSETS = 8
 # read has to pass a check of its own.
 _REFINED, _WORTHWHILE = 12, 4.2
 _BARS = (4.5, 5.5)
-# How far around a geometry that reads another is looked for, in halves of what shows.
-_AROUND = 12
+# How many of a single slice are looked at twice, the second time in a window that is so much wider.
+_SEEN_TWICE, _WIDER = 1000, 1.5
+# How far around a geometry that reads another is looked for, in halves of what shows; and how many
+# of those that are found are followed.
+_AROUND, _CLIMBED = 12, 4
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -100,12 +103,44 @@ def _among(
     found = ask_pilots(
         copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, _OFFSETS
     )
+    maps, centres, found = _looked_at_twice(copy, table, maps, centres, found, half, steps)
     for i in np.argsort(-found[:, 0], kind="stable")[:_REFINED]:
         if found[i, 0] < _WORTHWHILE:
             break
         geometry = _refine(copy, table, maps[i], centres[i], found[i], half)
         if geometry is not None:
             yield geometry
+
+
+def _looked_at_twice(
+    copy: Suspect,
+    table: KnownBits,
+    maps: FloatArray,
+    centres: FloatArray,
+    found: FloatArray,
+    half: float,
+    steps: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the best geometries, and what is beside them, by what a greater window says of them.
+
+    A right one may be behind hundreds by chance where a window holds few pilots, or uneven ones.
+    """
+    kept = np.argsort(-found[:, 0], kind="stable")[: _SEEN_TWICE // len(copy.slices)]
+    beside = APART / half / 3 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    near = []
+    for i in kept:
+        matrix = maps[i, :4].reshape(2, 2)
+        place = matrix @ (centres[i] + found[i, 1:3]) + maps[i, 4:]
+        for angle, scale in beside:
+            near.append(_map(np.array([angle, scale, scale, *place]), matrix, centres[i]))
+    nearby = np.array(near).reshape(-1, 6)
+    middles = np.repeat(centres[kept], len(beside), axis=0)
+    wider = ask_pilots(
+        copy.splines, copy.inside, copy.slices, nearby, middles, _WIDER * half, table, steps, 1
+    )
+    # Of each only the best that is beside it.
+    best = wider[:, 0].reshape(len(kept), -1).argmax(axis=1) + len(beside) * np.arange(len(kept))
+    return nearby[best], middles[best], wider[best]
 
 
 def _geometries(
@@ -194,23 +229,24 @@ def look_around(
     states = np.array(
         [[angle, scale, scale, *copy.middle] for angle, scale in itertools.product(beside, beside)]
     )
-    ask = partial(_ask_all, copy, bold, matrix, centre)
-    best = states[int(ask(states, reach, step * STEPS_NEAR)[:, 0].argmax())]
-    matrix = changed(matrix, best)
+    seen = _ask_all(copy, bold, matrix, centre, states, reach, step * STEPS_NEAR)[:, 0]
     tables = bold
-    if message is not None and layout.fine:
+    if message is not None:
         words[MESSAGE] = message_word(qr.data_codewords(message))
-        tables = [
-            one
-            for role in (PILOT, MESSAGE, PLAIN)
-            for one in known_bits(where, layout, words, role, 1)
-        ]
-    ask = partial(_ask_all, copy, tables, matrix, centre)
-    climbed = climb(ask, copy.middle, step, reach / GROWTH, reach, (0.0, 0.0))
-    if climbed is None:
-        return None
-    final = _map(climbed[0], matrix, centre)
-    return Geometry.nearest(final[:4].reshape(2, 2), final[4:])
+        said = [(MESSAGE, 0)]
+        said += [(role, 1) for role in (PILOT, MESSAGE, PLAIN) if layout.fine]
+        tables = bold + [one for what in said for one in known_bits(where, layout, words, *what)]
+    # A slope may lead past what is best, from one of them.
+    best, most = np.array([*matrix.ravel(), *geometry.shift]), 0.0
+    for i in np.argsort(-seen, kind="stable")[:_CLIMBED]:
+        start = changed(matrix, states[i])
+        ask = partial(_ask_all, copy, tables, start, centre)
+        climbed = climb(ask, copy.middle, step, reach / GROWTH, reach, (0.0, 0.0))
+        if climbed is not None:
+            score = float(ask(climbed[0][None], reach, climbed[1] * STEPS_NEAR)[0, 0])
+            if score > most:
+                best, most = _map(climbed[0], start, centre), score
+    return Geometry.nearest(best[:4].reshape(2, 2), best[4:])
 
 
 def _ask_all(
