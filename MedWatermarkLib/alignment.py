@@ -126,7 +126,7 @@ def place_blocks(
     step = float(fine[_comb(values, fine).argmax()])
     _, ny, nx = body.shape
     size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
-    waves = np.sin(2 * np.pi / step * blocks.projections[..., 0]) * body
+    waves = np.sin(2 * np.pi / step * np.where(body, blocks.projections[..., 0], 0))
     seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
     total = np.zeros((size, size))
     templates = _templates(where, size)

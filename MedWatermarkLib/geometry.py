@@ -116,7 +116,7 @@ class Geometry:
         straight = np.empty((len(voxels), *shape), np.float32)
         for layer, slot in zip(voxels, straight, strict=True):
             slot[:] = ndimage.affine_transform(
-                np.nan_to_num(layer.astype(np.float32)),
+                np.nan_to_num(layer.astype(np.float32), posinf=0, neginf=0),
                 self.matrix,
                 offset,
                 (int(shape[0]), int(shape[1])),

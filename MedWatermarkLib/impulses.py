@@ -1,4 +1,4 @@
-"""Voxels that were set to the ends of the range, one here and one there: salt and pepper."""
+"""Single voxels that were set to the ends of the range, or to none: salt and pepper."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ def without_impulses(voxels: Array) -> Array | None:
     -------
     (z, y, x) array of the same dtype, or None if there are hardly any.
     """
-    finite = voxels[np.isfinite(voxels)]
-    if not finite.size:
+    finite = np.isfinite(voxels)
+    if not finite.any():
         return None
-    at_ends = (voxels == finite.min()) | (voxels == finite.max())
+    low, high = voxels[finite].min(), voxels[finite].max()
     repaired, count = voxels.copy(), 0
-    for layer, ends, slot in zip(voxels, at_ends, repaired, strict=True):
+    for layer, slot in zip(voxels, repaired, strict=True):
+        known = np.where(np.isfinite(layer), layer, low)
+        ends = (known == low) | (known == high)
         if not ends.any():
             continue
-        around = ndimage.median_filter(layer, 3, mode="nearest")
-        away = np.abs(layer.astype(np.float64) - around)
+        around = ndimage.median_filter(known, 3, mode="nearest")
+        away = np.abs(known.astype(np.float64) - around)
         usual = np.median(away[away > 0]) if away.any() else 0.0
         impulses = ends & (away > _STANDS_OUT * usual)
         slot[impulses] = around[impulses]

@@ -68,7 +68,8 @@ def _even(layer: npt.NDArray[np.float32], means: FloatArray, values: FloatArray)
     ladder = max(float(np.median(values)), 1e-6) * 2.0**steps
     seen = [-np.cos(4 * np.pi * values[part, None] / ladder).sum(axis=0) for part in parts]
     course = np.log(ladder)[_course(_SEEN * np.array(seen))]
-    greys = np.linspace(float(np.nanmin(layer)), float(np.nanmax(layer)), _GREYS)
+    finite = layer[np.isfinite(layer)]
+    greys = np.linspace(float(finite.min()), float(finite.max()), _GREYS)
     middles = [float(np.median(means[part])) for part in parts]
     slopes = np.exp(np.median(course) - np.interp(greys, middles, course))
     there = np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2 * np.diff(greys))])

@@ -150,5 +150,5 @@ def _best(
 
 
 def _spectra(voxels: Array) -> Floats:
-    finite = np.nan_to_num(voxels.astype(np.float32))
+    finite = np.nan_to_num(voxels.astype(np.float32), posinf=0, neginf=0)
     return np.asarray(fft.dctn(finite, axes=(1, 2), norm="ortho"), np.float32)

@@ -84,7 +84,10 @@ class Suspect:
             return None
         chosen = np.ascontiguousarray(voxels[slices], np.float32)
         splines = np.stack(
-            [ndimage.spline_filter(np.nan_to_num(s), 3, np.float32, "mirror") for s in chosen]
+            [
+                ndimage.spline_filter(np.nan_to_num(s, posinf=0, neginf=0), 3, np.float32, "mirror")
+                for s in chosen
+            ]
         )
         # Where the host is even, an error of half a voxel moves projections by little.
         energy = (blocks.projections[slices] ** 2).sum(axis=-1)

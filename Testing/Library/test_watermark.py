@@ -460,3 +460,10 @@ def test_arguments_of_the_wrong_kind_are_refused(volume: np.ndarray, wrong: dict
         embed(volume[:1], SHORT.decode())  # type: ignore[arg-type]
     with pytest.raises(WatermarkError):
         extract(volume[:1], key="text")  # type: ignore[arg-type]
+
+
+def test_a_cut_volume_with_voxels_that_are_not_finite_is_read(marked: np.ndarray) -> None:
+    copy = marked[:, 5:, 3:].astype(np.float32)
+    copy[:, :40, :40] = np.inf
+    copy[0, 100, 100] = np.nan
+    assert extract(copy).message == CLAIM
