@@ -295,7 +295,7 @@ def test_robust_survives_more() -> None:
     original = head(2, 320, 320).astype(np.int16)
     usual, robust = embed(original, SHORT), embed(original, SHORT, strength="robust")
     assert extract(noisy(robust.voxels, 14)).message == SHORT
-    certain = [extract(noisy(one.voxels, 8)).confidence for one in (usual, robust)]
+    certain = [extract(noisy(one.voxels, 9)).confidence for one in (usual, robust)]
     assert 0 < certain[0] < certain[1]
 
 
