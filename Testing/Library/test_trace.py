@@ -86,8 +86,8 @@ def test_of_averaged_copies_each_is_named(
     three = (copies[3].astype(np.float32) + copies[4] + copies[70_000]) / 3
     for suspect, reference, who in (
         (np.rint(pair).astype(np.int16), None, {3, 4}),
-        (jpeg(pair, 40, 400, 50), original, {3, 4}),
-        (noisy(pair, 5), original, {3, 4}),
+        (jpeg(pair, 40, 400, 40), original, {3, 4}),
+        (noisy(pair, 8), original, {3, 4}),
         (three, original, set(COPIES)),
     ):
         assert not trace(suspect, key=KEY, copies=ISSUED, reference=reference).copies
