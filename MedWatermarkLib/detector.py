@@ -134,6 +134,8 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
                 break
     progress(1.0)
     undone = None if best.undone is None or best.undone.is_nothing else best.undone
+    # What was held against the check in other readings had no message to agree with.
+    checked = checked if best.message is None else best.checked
     return replace(best, checked=checked, undone=undone)
 
 

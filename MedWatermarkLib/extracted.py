@@ -60,13 +60,14 @@ class Extracted:
         Voxel (y, x) of the marked slices at which these begin: what was cut away before them.
     undone : Undone or None
         What was found to have happened to the volume and was undone before it was read: that it
-        was cut, turned, mirrored, scaled or averaged, its values multiplied or its slices put in
-        another order. None where nothing was.
+        was cut, turned, mirrored, scaled or averaged, filtered, its values multiplied or given
+        another contrast, or its slices put in another order. None where nothing was.
     evidence : tuple of TagEvidence
         For each layout of the tag that was tried, the last of which it was read with if it was.
         By it copies are traced that do not read.
     checked : int
-        How many tags were held against their check.
+        How many tags were held against their check, one of which may have passed by chance. Where
+        the message was read, only those of that reading count.
     """
 
     message: bytes | None

@@ -6,7 +6,8 @@ had no part in the suspect.
 
 **Read.** A tag that was decoded, of all slices together or of one alone, has passed a check of 32
 bits. A word that is not there passes it with a chance of 2**-32, and says one of K numbers with one
-of K * 2**-24. With D words held against the check the bound is ``D * 2**-32 * min(1, K * 2**-24)``.
+of K * 2**-24. With D words held against the check the bound is ``D * 2**-32 * min(1, K * 2**-24)``,
+and where two slices say the number, each by itself, ``(D * 2**-32)**2 * min(1, K * 2**-24)``.
 
 **Shown.** Of copies that were averaged, or of what is too weak to be decoded, the tag's code word
 is known for each number that was issued, since copies of one volume differ in nothing else. Let x
@@ -197,10 +198,10 @@ def _read(extracted: Extracted, issued: list[int] | None) -> dict[int, NamedCopy
     found = {}
     for number in numbers:
         listed = None if issued is None else number in issued
-        chance = extracted.checked * 2.0**-32
+        slices = tuple(z for z, other in enumerate(said) if other == number)
+        chance = min(1.0, extracted.checked * 2.0**-32) ** (1 if len(slices) < 2 else 2)
         if issued is not None and listed:
             chance *= min(1.0, len(issued) * 2.0**-COPY_BITS)
-        slices = tuple(z for z, other in enumerate(said) if other == number)
         found[number] = NamedCopy(number, slices, listed, True, 1.0, chance)
     return found
 

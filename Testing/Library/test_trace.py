@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attacks import jpeg, noisy, windowed
+from attacks import jpeg, noisy, turned, windowed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phantoms import anatomy
@@ -66,6 +66,19 @@ def test_a_picture_of_one_slice_names_its_copy(
     turned = turned.rotate(7, Image.Resampling.BICUBIC, expand=True)
     traced = trace(np.asarray(turned)[np.newaxis], key=KEY, copies=ISSUED, reference=original)
     assert named(traced) == {70_000}
+
+
+def test_a_copy_that_was_turned_is_named_blind_and_without_a_list(
+    copies: dict[int, np.ndarray],
+) -> None:
+    traced = trace(turned(copies[4], 5), key=KEY)
+    assert named(traced) == {4}
+    assert traced.copies[0].read
+    # Several slices say it, each by itself.
+    assert traced.copies[0].chance < 1e-10
+    one = trace(turned(copies[70_000][:1], 5, grows=False), key=KEY)
+    assert named(one) <= {70_000}
+    assert named(one) or one.extracted.message is None
 
 
 def test_of_slices_from_several_copies_each_is_named_with_its_slices(
