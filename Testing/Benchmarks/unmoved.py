@@ -2,12 +2,13 @@
 
 Run from the root of the project:
 
-    python Testing/Benchmarks/unmoved.py [KEYS [ATTACK ...]]
+    python Testing/Benchmarks/unmoved.py [--robust] [KEYS [ATTACK ...]]
 
 The quick part of `robustness.py`: on ct-head-ge, with the claim that `scans` makes and so many keys
 of the mark (two), after each attack that leaves voxels where they are, how many roomy slices give
 the tag and the message alone, how many times eight slices give the message, and how many volumes
 tag and message. Reading does not look for what was moved, which takes most of the time in vain.
+`--robust` takes the stronger mark.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import sys
 import numpy as np
 from bars import EIGHT, MESSAGE, SLICE, TAG, VOLUME
 from families import ATTACKS
-from robustness import KEYS, ROOMY, SERIES, TOGETHER, searched
+from robustness import KEYS, ROOMY, SERIES, STRENGTHS, TOGETHER, searched
+from robustness_report import OURS, STRONGER
 from scans import claim_of, scan
 
 from MedWatermarkLib.scan import embed_message
@@ -25,13 +27,17 @@ from MedWatermarkLib.watermark import Extracted, extract
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    arguments = [one for one in sys.argv[1:] if one != "--robust"]
+    strength = STRENGTHS[STRONGER if "--robust" in sys.argv else OURS]
     volume = scan(SERIES)
     message = claim_of(volume)
-    marked = [(key, embed_message(volume, message, key=key)) for key in KEYS[:count]]
+    marked = [
+        (key, embed_message(volume, message, key=key, strength=strength))
+        for key in KEYS[: int(arguments[0]) if arguments else 2]
+    ]
     chosen = [a for a in ATTACKS if not (a.bends or a.moves)]
-    if len(sys.argv) > 2:
-        chosen = [a for a in chosen if a.label in sys.argv[2:]]
+    if arguments[1:]:
+        chosen = [a for a in chosen if a.label in arguments[1:]]
     head = (f"{TAG}, {SLICE}", f"{MESSAGE}, {SLICE}", f"{MESSAGE}, {EIGHT}", f"both, {VOLUME}")
     print(f"| attack | {' | '.join(head)} |")
     print("| --- | --- | --- | --- | --- |")
