@@ -23,6 +23,7 @@ from robustness_report import OURS, STRONGER
 from scans import claim_of, scan
 
 from MedWatermarkLib.scan import embed_message
+from MedWatermarkLib.tag import message_id
 from MedWatermarkLib.watermark import Extracted, extract
 
 
@@ -54,7 +55,9 @@ def main() -> None:
                 volumes.append(extract(copy, key=key))
                 eights += [extract(copy[z : z + TOGETHER], key=key) for z in starts]
                 alone += [extract(copy[z : z + 1], key=key) for z in roomy]
-        assert all(one.message in (None, message) for one in (*alone, *eights, *volumes))
+        for one in (*alone, *eights, *volumes):
+            assert one.message in (None, message)
+            assert one.tag is None or one.tag.message_id == message_id(message)
         cells = [
             f"{sum(one.tag is not None for one in alone)} of {len(alone)}",
             f"{sum(one.message is not None for one in alone)} of {len(alone)}",
