@@ -183,7 +183,7 @@ def map_from_mark(
     """
     extracted = extract(volume.voxels, key=key) if extracted is None else extracted
     undone = extracted.undone
-    if undone is not None and (undone.bent or undone.averaged > 1 or undone.nonlinear):
+    if undone is not None and undone.reshaped:
         raise TamperError(
             f"This scan was {undone}, so that its voxels are not those that were marked: where it "
             "was altered beside that, the mark cannot tell."

@@ -92,6 +92,12 @@ class Undone:
         return float(y) + 0.0, float(x) + 0.0
 
     @property
+    def reshaped(self) -> bool:
+        """Whether every voxel may be another, so that where more was done does not show."""
+        changed = self.averaged > 1 or self.nonlinear or self.smoothing is not None
+        return self.bent or changed
+
+    @property
     def bent(self) -> bool:
         """Whether voxels no longer lie beside each other as they were marked."""
         return not (self.geometry.is_exact and np.array_equal(self.geometry.matrix, np.eye(2)))

@@ -14,6 +14,8 @@ from MedWatermarkLib.impulses import without_impulses
 from MedWatermarkLib.sites import sites
 from MedWatermarkLib.smoothing import Smoothing, find_smoothing
 from MedWatermarkLib.tables import reading_facts
+from MedWatermarkLib.tamper import TamperError, map_from_mark
+from MedWatermarkLib.volume import Volume
 from MedWatermarkLib.watermark import embed, extract
 
 MESSAGE = b"MW:A MESSAGE THAT IS LONG ENOUGH TO NEED MOST OF THE ROOM OF A SLICE " * 2
@@ -52,6 +54,11 @@ def test_a_slice_gives_its_message_after_a_filter_which_is_told(
     assert str(extracted.undone).startswith(words)
     assert extracted.undone.gain is None
     assert reading_facts(extracted)["undone"]["smoothing"]["amount"] == found.amount
+
+
+def test_where_a_filtered_scan_was_altered_is_not_told(marked: np.ndarray) -> None:
+    with pytest.raises(TamperError, match="smoothed"):
+        map_from_mark(Volume(filtered(marked, -1, 1)))
 
 
 def test_no_filter_is_told_of_what_had_none(marked: np.ndarray) -> None:
