@@ -10,7 +10,7 @@ One noun, one file, from the ground up; nothing imports Slicer or Qt:
   ``channel_code``, ``tag``, ``polar_code``, ``capacity``, ``change``, ``modulation``,
   ``restoration``, ``soft``, ``reliability``, ``averaged``, ``pilots``, ``decoding``,
   ``alignment``, ``pilot_search``, ``comb``, ``suspect``, ``climb``, ``geometry*``,
-  ``grid_search``, ``interpolation``, ``impulses``, ``smoothing``, ``shades``, ``order``,
+  ``grid_search``, ``interpolation``, ``impulses``, ``smoothing``, ``contrast``, ``order``,
   ``undone``, ``extracted``, ``gain``, ``detector``; with the original at hand ``placement``,
   ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``; of copies
   ``copy_words``, ``trace``; ``quality`` measures it;

@@ -21,6 +21,7 @@ from MedWatermarkLib.alignment import Alignment, find_alignments
 from MedWatermarkLib.averaged import MEANS, shift_of, solve
 from MedWatermarkLib.blocks import Blocks
 from MedWatermarkLib.channel_code import TurboCode
+from MedWatermarkLib.contrast import even_contrast
 from MedWatermarkLib.decoding import (
     ReadTag,
     TagEvidence,
@@ -52,7 +53,6 @@ from MedWatermarkLib.reliability import (
     reliability_of,
     stretches_of,
 )
-from MedWatermarkLib.shades import even_contrast
 from MedWatermarkLib.sites import MESSAGE, PHASES, PILOT, PLAIN, TAG, Sites
 from MedWatermarkLib.smoothing import find_smoothing
 from MedWatermarkLib.soft import log_ratios, spread_of

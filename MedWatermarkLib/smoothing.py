@@ -124,7 +124,7 @@ def find_smoothing(voxels: Array, where: Sites) -> Smoothing | None:
 
     plain = score(some)
     best, most = _best(of, _tried())
-    if most < _BETTER * plain:
+    if most <= _BETTER * plain:
         return None
     for factor in _NEAR:
         for _ in range(_MOVES):

@@ -1,4 +1,4 @@
-"""What filters and impulses took from a mark is had again, and it is told which filter it was."""
+"""What filters took from a mark is had again, and it is told which filter it was."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from phantoms import anatomy
 from scipy import ndimage
 
-from MedWatermarkLib.blocks import Blocks
-from MedWatermarkLib.impulses import without_impulses
 from MedWatermarkLib.sites import sites
 from MedWatermarkLib.smoothing import Smoothing, find_smoothing
 from MedWatermarkLib.tables import reading_facts
@@ -83,26 +81,3 @@ def test_what_was_filtered_is_taken_back(amount: float, radius: float, seed: int
     values = even + amount * (even - ndimage.gaussian_filter(even, (0, radius, radius)))
     back = Smoothing(amount, radius).taken_back(values)
     assert np.abs(back - even).max() < 0.03 * np.abs(even).max()
-
-
-@pytest.mark.parametrize("percent", [2, 6])
-def test_a_slice_gives_its_message_after_salt_and_pepper(
-    marked: np.ndarray, percent: float
-) -> None:
-    chance = np.random.default_rng(4).random(marked.shape)
-    copy = np.where(chance < percent / 200, marked.min(), marked)
-    copy = np.where(chance > 1 - percent / 200, marked.max(), copy)
-    assert extract(copy).message == MESSAGE
-    repaired = without_impulses(copy)
-    assert repaired is not None
-    body = Blocks(marked, np.empty((0, 64))).body().repeat(8, axis=1).repeat(8, axis=2)
-    away = np.abs(repaired.astype(float) - marked)[body]
-    assert np.mean(away > 100) < 0.001
-
-
-def test_a_scan_without_impulses_is_left_as_it_is(marked: np.ndarray) -> None:
-    assert without_impulses(marked) is None
-    assert without_impulses(np.zeros((1, 16, 16), np.int16)) is None
-    clipped = np.clip(marked, -15, 85)
-    repaired = without_impulses(clipped)
-    assert repaired is None or np.mean(repaired != clipped) < 0.001

@@ -9,7 +9,7 @@ import pytest
 from attacks import windowed
 from phantoms import anatomy
 
-from MedWatermarkLib.shades import even_contrast
+from MedWatermarkLib.contrast import even_contrast
 from MedWatermarkLib.sites import sites
 from MedWatermarkLib.tables import reading_facts, reading_rows
 from MedWatermarkLib.tamper import TamperError, map_from_mark
