@@ -18,11 +18,14 @@ from scipy.stats import binomtest
 FORGIVEN = 0.1
 BITS = 128
 OURS = "MedWatermark"
-#: The same at the strength `robust`.
-STRONGER = "MedWatermark, robust"
-_COLOURS = ("#1f5fa8", "#58a55c", "#7fb2e5", "#c23b22", "#e08a1e", "#7a7a7a")
-_MARKERS = "osDv^X"
+# Of this mark; and of each peer, with the mark of its strength.
+_COLOURS = ("#1f5fa8", "#2f8f4e", "#c23b22", "#d9820f")
 _SAFE = str.maketrans(dict.fromkeys(" ,%/.°", "-"))
+
+
+def as_strong_as(peer: str) -> str:
+    """Return what the mark is called that changes the view as little as a peer."""
+    return f"{OURS} as {peer}"
 
 
 @dataclass
@@ -95,14 +98,14 @@ def write_report(
     """Write JSON, tables and pictures of what was measured."""
     counts, rates = counted(measured), error_rates(measured)
     wrong = sum(line.get("wrong", 0) for line in measured)
-    readings = sum(line["trials"] for line in measured if line["subject"] in (OURS, STRONGER))
+    readings = sum(line["trials"] for line in measured if "wrong" in line)
     rows = [
         {"subject": s, "attack": a, "scope": scope, "what": what, **count.facts()}
         for (s, a, scope, what), count in counts.items()
     ]
     facts = {**facts, "wrong": wrong, "readings": readings, "forgiven_errors": FORGIVEN}
     (folder / "robustness.json").write_text(json.dumps({"facts": facts, "rows": rows}, indent=1))
-    peers = sorted({line["subject"] for line in measured} - {OURS, STRONGER})
+    peers = sorted({line["subject"] for line in measured if "errors" in line})
     parts = [
         f"{facts['series']}: {sum(map(len, facts['slices']))} of {facts['roomy_slices']} roomy "
         f"slices, {facts['keys']} keys of the mark, each with its own seed and slices; share that "
@@ -146,37 +149,43 @@ def peer_table(
     peers: list[str],
     views: dict[str, list[float]],
 ) -> str:
-    """Return what is lost of the mark and of each peer, attack by attack."""
-    quality = {name: sum(some) / len(some) for name, some in views.items()}
-    own = [name for name in (OURS, STRONGER) if name in quality]
-    names = [f"{name} ({quality[name]:.1f} dB)" for name in (*own, *peers)]
+    """Return what is lost of the mark and of each peer, attack by attack.
+
+    Beside each peer stands the mark that changes the view as little.
+    """
+    names = [OURS, *(name for peer in peers for name in (peer, as_strong_as(peer)))]
+    heads = [f"{name} ({sum(views[name]) / len(views[name]):.1f} dB)" for name in names]
     lines = [
-        "| attack | " + " | ".join(names) + " | |",
+        "| attack | " + " | ".join(heads) + " | |",
         "| --- |" + " --- |" * (len(names) + 1),
     ]
     for attack in attacks:
-        ours = [counts.get((name, attack.label, SLICE, TAG), Count()) for name in own]
-        forgiven = [counts.get((p, attack.label, SLICE, "forgiven"), Count()) for p in peers]
-        if not any(c.trials for c in ours) or not any(c.trials for c in forgiven):
-            continue
-        cells = [f"{1 - count.share:.0%}" if count.trials else "-" for count in ours]
-        for peer, count in zip(peers, forgiven, strict=True):
-            if not count.trials:
-                cells.append("-")
-                continue
-            exact = counts[peer, attack.label, SLICE, "exact"]
-            rate = rates[peer, attack.label]
-            cells.append(f"{1 - count.share:.0%} ({1 - exact.share:.0%}, BER {rate:.1%})")
-        lines.append(f"| {attack.label} | {' | '.join(cells)} | {verdict(ours, forgiven)} |")
+        default = counts.get((OURS, attack.label, SLICE, TAG), Count())
+        cells, pairs = [_lost(default)], []
+        for peer in peers:
+            forgiven = counts.get((peer, attack.label, SLICE, "forgiven"), Count())
+            if not forgiven.trials or not default.trials:
+                break
+            exact, rate = counts[peer, attack.label, SLICE, "exact"], rates[peer, attack.label]
+            ours = counts.get((as_strong_as(peer), attack.label, SLICE, TAG), Count())
+            cells += [f"{_lost(forgiven)} ({_lost(exact)}, BER {rate:.1%})", _lost(ours)]
+            best = max(count.share for count in (default, ours) if count.trials)
+            pairs.append((best, forgiven.share))
+        else:
+            lines.append(f"| {attack.label} | {' | '.join(cells)} | {verdict(pairs)} |")
     return "\n".join(lines)
 
 
-def verdict(ours: list[Count], peers: list[Count]) -> str:
-    """Say how what is lost of the mark compares with the peer that loses least."""
-    own, best = (max(count.share for count in some if count.trials) for some in (ours, peers))
-    if own > best + 1e-9:
-        return "fewer lost"
-    return "as many lost" if own > best - 1e-9 else "**more lost**"
+def verdict(pairs: Iterable[tuple[float, float]]) -> str:
+    """Say how the shares that read compare, (mark, peer), with the peer that compares best."""
+    least = min(mark - peer for mark, peer in pairs)
+    if abs(least) < 1e-9:
+        return "as many lost"
+    return "fewer lost" if least > 0 else "**more lost**"
+
+
+def _lost(count: Count) -> str:
+    return f"{1 - count.share:.0%}" if count.trials else "-"
 
 
 def bar_table(counts: Counts) -> str:
@@ -194,25 +203,44 @@ def draw_families(folder: Path, counts: Counts, attacks: list[Attack], peers: li
     for attack in attacks:
         families[attack.family].append(attack)
     for family, some in families.items():
-        series = [
-            ("tag, slice alone", OURS, SLICE, TAG),
-            ("the same, robust", STRONGER, SLICE, TAG),
-            ("message, volume", OURS, VOLUME, MESSAGE),
-            *((peer, peer, SLICE, "forgiven") for peer in peers),
+        own, *others = _COLOURS
+        wanted = [
+            ("tag, slice alone", OURS, SLICE, TAG, own, False),
+            ("message, volume", OURS, VOLUME, MESSAGE, own, True),
         ]
-        found = [
-            (name, [counts.get((who, a.label, scope, what), Count()) for a in some])
-            for name, who, scope, what in series
-        ]
-        found = [(name, row) for name, row in found if any(count.trials for count in row)]
+        for peer, colour in zip(peers, others, strict=False):
+            wanted.append((peer, peer, SLICE, "forgiven", colour, True))
+            wanted.append((f"tag, as {peer}", as_strong_as(peer), SLICE, TAG, colour, False))
+        found = []
+        for name, who, scope, what, colour, pale in wanted:
+            row = [counts.get((who, a.label, scope, what), Count()) for a in some]
+            if any(count.trials for count in row):
+                found.append(Series(name, row, colour, pale))
         if found and family != "none":
             picture = folder / f"{family.translate(_SAFE).replace('--', '-').strip('-')}.png"
             _draw(picture, family, some, found)
 
 
-def _draw(
-    picture: Path, family: str, attacks: list[Attack], found: list[tuple[str, list[Count]]]
-) -> None:
+@dataclass(frozen=True)
+class Series:
+    """What is drawn of one subject, against the strength of the attacks of a family.
+
+    Attributes
+    ----------
+    name : str
+    row : list of Count
+    colour : str
+    pale : bool
+        Whether it stands behind the other one of its colour.
+    """
+
+    name: str
+    row: list[Count]
+    colour: str
+    pale: bool
+
+
+def _draw(picture: Path, family: str, attacks: list[Attack], found: list[Series]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -220,33 +248,30 @@ def _draw(
 
     numeric = len(attacks) > 2 and all(not isinstance(a.level, str) for a in attacks)
     flat = family == PAIRS
-    figure, axes = plt.subplots(figsize=(6, 4.2) if flat else (6, 3.3), layout="constrained")
-    for i, (name, row) in enumerate(found):
-        shares = [count.share for count in row]
-        errors = [count.reaches() for count in row]
-        errors = [list(some) for some in zip(*errors, strict=True)]
-        colour = _COLOURS[i % len(_COLOURS)]
+    figure, axes = plt.subplots(figsize=(6.4, 4.2) if flat else (6.4, 3.6), layout="constrained")
+    for i, one in enumerate(found):
+        shares = [count.share for count in one.row]
+        lower, upper = zip(*(count.reaches() for count in one.row), strict=True)
+        style = {"color": one.colour, "label": one.name, "alpha": 0.45 if one.pale else 1}
+        # Beside each other, since many are alike.
         beside = (i - (len(found) - 1) / 2) / len(found)
+        if flat:
+            axes.barh([a.label for a in attacks], shares, **style)
+            continue
+        places = [n + (0.5 if numeric else 0.8) * beside for n in range(len(attacks))]
         if numeric:
-            # Beside each other, since many are alike.
-            places = [n + 0.4 * beside for n in range(len(attacks))]
             axes.errorbar(
-                places, shares, errors, marker=_MARKERS[i], ms=5, lw=1.2, capsize=2, elinewidth=0.8,
-                color=colour, label=name,
+                places, shares, [lower, upper], marker="D" if one.pale else "o", ms=5, lw=1.2,
+                ls="--" if one.pale else "-", capsize=2, elinewidth=0.8, **style,
             )  # fmt: skip
-        elif flat:
-            axes.barh([a.label for a in attacks], shares, color=colour, label=name)
         else:
-            width = 0.8 / len(found)
-            places = [n + 0.8 * beside for n in range(len(attacks))]
-            axes.bar(places, shares, width, yerr=errors, capsize=2, color=colour, label=name)
+            axes.bar(places, shares, 0.8 / len(found), yerr=[lower, upper], capsize=2, **style)
     if flat:
         axes.set(xlim=(0, 1.05), xlabel="share that reads")
     else:
         axes.set(ylim=(-0.03, 1.05), ylabel="share that reads", xlabel=family)
-    if not flat:
         axes.set_xticks(range(len(attacks)), [str(a.level) for a in attacks])
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, fontsize=8, frameon=False)
     figure.savefig(picture, dpi=90)
     plt.close(figure)
     _shrink(picture)

@@ -18,18 +18,18 @@ import sys
 import numpy as np
 from bars import EIGHT, MESSAGE, SLICE, TAG, VOLUME
 from families import ATTACKS
-from robustness import KEYS, ROOMY, SERIES, STRENGTHS, TOGETHER, searched
-from robustness_report import OURS, STRONGER
+from robustness import KEYS, ROOMY, SERIES, TOGETHER, searched
 from scans import claim_of, scan
 
 from MedWatermarkLib.scan import embed_message
+from MedWatermarkLib.strength import Strength
 from MedWatermarkLib.tag import message_id
 from MedWatermarkLib.watermark import Extracted, extract
 
 
 def main() -> None:
     arguments = [one for one in sys.argv[1:] if one != "--robust"]
-    strength = STRENGTHS[STRONGER if "--robust" in sys.argv else OURS]
+    strength: Strength = "robust" if "--robust" in sys.argv else "diagnostic"
     volume = scan(SERIES)
     message = claim_of(volume)
     marked = [

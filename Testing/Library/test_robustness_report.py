@@ -13,7 +13,7 @@ from phantoms import head
 sys.path.append(str(Path(__file__).parents[1] / "Benchmarks"))
 from bars import bars
 from families import ATTACKS
-from robustness_report import OURS, Count, verdict, write_report
+from robustness_report import OURS, Count, as_strong_as, verdict, write_report
 
 NEEDS_BENCH = "JPEG-LS, near"
 PEER = "a peer"
@@ -57,9 +57,9 @@ def test_intervals_are_wilsons() -> None:
 
 
 def test_a_row_that_is_lost_to_a_peer_is_named() -> None:
-    assert verdict([Count(9, 10)], [Count(3, 4), Count(1, 4)]) == "fewer lost"
-    assert verdict([Count(5, 10), Count(1, 10)], [Count(2, 4), Count(1, 4)]) == "as many lost"
-    assert verdict([Count(5, 10)], [Count(3, 4), Count(1, 4)]) == "**more lost**"
+    assert verdict([(0.9, 0.75), (0.9, 0.25)]) == "fewer lost"
+    assert verdict([(0.5, 0.5), (0.9, 0.25)]) == "as many lost"
+    assert verdict([(0.5, 0.75), (0.9, 0.25)]) == "**more lost**"
 
 
 def test_the_report_tells_bars_that_were_missed_and_forgives_peers_a_tenth(tmp_path: Path) -> None:
@@ -67,10 +67,11 @@ def test_the_report_tells_bars_that_were_missed_and_forgives_peers_a_tenth(tmp_p
         line("none", "slice", 4, 3, 4),
         line("JPEG 50", "slice", 2, 0, 4),
         line("JPEG 50", "volume", 1, 0, 1),
+        line("JPEG 50", "slice", 4, 0, 4) | {"subject": as_strong_as(PEER)},
         {"subject": PEER, "key": 0, "attack": "JPEG 50", "scope": "slice", "trials": 4,
          "errors": [0, 12, 13, 64]},
     ]  # fmt: skip
-    views = {OURS: [53.0], PEER: [40.0]}
+    views = {OURS: [53.0], PEER: [40.0], as_strong_as(PEER): [40.5]}
     facts = {
         "series": "x", "slices": [[1]], "roomy_slices": 1, "keys": 1, "psnr_of_view": views
     }  # fmt: skip
@@ -80,7 +81,7 @@ def test_the_report_tells_bars_that_were_missed_and_forgives_peers_a_tenth(tmp_p
     assert "| message, slice | none | 100% | 75% (3 of 4) | **missed** |" in text
     assert "| tag, slice | JPEG 50 | 40% | 50% (2 of 4) | reached |" in text
     assert "| message, volume | JPEG 50 | 100% | 0% (0 of 1) | **missed** |" in text
-    assert "| JPEG 50 | 50% | 50% (75%, BER 17.4%) | as many lost |" in text
+    assert "| JPEG 50 | 50% | 50% (75%, BER 17.4%) | 0% | fewer lost |" in text
     assert "| noise 5 HU | 95% | not run | |" in text
     rows = json.loads((tmp_path / "robustness.json").read_text())["rows"]
     exact = [row for row in rows if row["subject"] == PEER and row["what"] == "exact"]
