@@ -77,24 +77,25 @@ def find_alignments(voxels: Array, where: Sites) -> list[Alignment]:
     see.
     """
     rows = where.patterns[:1]
-    full = np.argsort(-Blocks(voxels, rows).body().sum(axis=(1, 2)), kind="stable")
+    full = np.argsort(-Blocks(voxels).body().sum(axis=(1, 2)), kind="stable")
     some = np.ascontiguousarray(voxels[np.sort(full[:_SLICES])])
     grids = []
     for top, left in np.ndindex(BLOCK, BLOCK):
         if min(some.shape[1] - top, some.shape[2] - left) < BLOCK:
             continue
-        blocks = Blocks(some, rows, top, left)
+        blocks = Blocks(some, top, left)
         for guess in BODIES:
-            values = blocks.projections[blocks.body(*guess)]
-            values = values[:: max(1, len(values) // _BLOCKS)]
-            if len(values):
+            z, by, bx = np.nonzero(blocks.body(*guess))
+            if len(z):
+                every = max(1, len(z) // _BLOCKS)
+                values = blocks.project(rows, z[::every], by[::every], bx[::every])
                 steps = steps_to_try(values)[::_COARSE]
                 scores = _comb(values, steps)
                 best = float(scores.max()), float(steps[scores.argmax()])
                 grids.append((best[0], top, left, best[1], guess))
     found: dict[Alignment, float] = {}
     for _, top, left, step, guess in sorted(grids, reverse=True)[:_GRIDS]:
-        blocks = Blocks(some, rows, top, left)
+        blocks = Blocks(some, top, left)
         body = blocks.body(*guess)
         score, dy, dx = place_blocks(blocks, body, where, step)
         alignment = Alignment(top, left, dy, dx)
@@ -110,7 +111,6 @@ def place_blocks(
     Parameters
     ----------
     blocks : Blocks
-        With the bold projection.
     body : (z, ny, nx) bool array
         The blocks to look at.
     where : Sites
@@ -121,12 +121,13 @@ def place_blocks(
     -------
     Score, and row and column of the first block on the canonical plane.
     """
-    values = np.ascontiguousarray(blocks.projections[body])
+    values = blocks.project(where.patterns[:1], *np.nonzero(body))
     fine = step * 2.0 ** (np.arange(-3, 4) / STEPS_PER_OCTAVE)
     step = float(fine[_comb(values, fine).argmax()])
     _, ny, nx = body.shape
     size = scipy.fft.next_fast_len(_PLANE + max(ny, nx), real=True)
-    waves = np.sin(2 * np.pi / step * np.where(body, blocks.projections[..., 0], 0))
+    waves = np.zeros(body.shape, np.float32)
+    waves[body] = np.sin(2 * np.pi / step * values[:, 0])
     seen = scipy.fft.rfft2(waves, s=(size, size), axes=(1, 2))
     total = np.zeros((size, size))
     templates = _templates(where, size)

@@ -1,4 +1,4 @@
-"""A volume seen as blocks of 8x8 voxels: projections on patterns, extremes, noise."""
+"""A volume seen as blocks of 8x8 voxels: extremes, noise, projections on patterns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from MedWatermarkLib.body import body_blocks
-from MedWatermarkLib.dct import BLOCK, noise_pattern, project
+from MedWatermarkLib.dct import BLOCK, noise_pattern, project, survey
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 # A scan as it left the scanner has a greatest voxel, perhaps a few; a windowed one has thousands.
@@ -78,29 +79,45 @@ class Blocks:
     ----------
     voxels : (z, y, x) array
         As `working_copy` gives it.
-    rows : (g, 64) array
-        Patterns to project on.
     top, left : int
         Voxel at which the first block starts, 0 to 7.
 
     Attributes
     ----------
-    projections : (z, ny, nx, g) float32 array
     low, high, mean : (z, ny, nx) float64 arrays
         Least and greatest voxel, and their mean; NaN where one is not finite.
     """
 
-    def __init__(self, voxels: Array, rows: FloatArray, top: int = 0, left: int = 0) -> None:
+    def __init__(self, voxels: Array, top: int = 0, left: int = 0) -> None:
         depth = len(voxels)
         grid = (depth, (voxels.shape[1] - top) // BLOCK, (voxels.shape[2] - left) // BLOCK)
-        table = np.vstack([rows, noise_pattern()]).astype(np.float32)
-        values = np.empty((*grid, len(table)), np.float32)
         self.low, self.high, self.mean = (np.empty(grid) for _ in range(3))
         self._ties = np.empty((*grid, 2), np.uint8)
-        project(voxels, table, top, left, values, self.low, self.high, self.mean, self._ties)
-        self.projections = values[..., :-1]
-        self._noise = values[..., -1]
+        survey(voxels, top, left, self.low, self.high, self.mean, self._ties)
         self._voxels, self._top, self._left = voxels, top, left
+
+    def project(self, rows: FloatArray, z: IntArray, by: IntArray, bx: IntArray) -> Floats:
+        """Return the projections of some blocks on patterns of zero mean.
+
+        Parameters
+        ----------
+        rows : (g, 64) array
+        z, by, bx : (n,) int64 arrays
+            Slice, row and column of the blocks.
+
+        Returns
+        -------
+        (n, g) float32 array
+        """
+        values = np.empty((len(z), len(rows)), np.float32)
+        y, x = self._top + BLOCK * by, self._left + BLOCK * bx
+        project(self._voxels, rows.astype(np.float32), z, y, x, values)
+        return values
+
+    def projections(self, rows: FloatArray) -> Floats:
+        """Return the projections of all blocks on patterns of zero mean, (z, ny, nx, g)."""
+        z, by, bx = np.indices(self.low.shape).reshape(3, -1)
+        return self.project(rows, z, by, bx).reshape(*self.low.shape, len(rows))
 
     def range_at(self, z: IntArray, by: IntArray, bx: IntArray) -> FloatArray:
         """Return greatest less least voxel of some blocks."""
@@ -169,7 +186,7 @@ class Blocks:
         The median of a frequency's magnitudes, where anatomy has hardly any share in it (D. L.
         Donoho, I. M. Johnstone, Biometrika 81(3), 1994, 425-455).
         """
-        magnitudes = np.abs(self._noise[inside])
+        magnitudes = np.abs(self.project(noise_pattern()[None], *np.nonzero(inside)))
         return float(np.median(magnitudes)) / 0.6745 if magnitudes.size else 0.0
 
     def span(self, inside: BoolArray) -> float:

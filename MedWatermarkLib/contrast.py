@@ -48,15 +48,15 @@ def even_contrast(voxels: Array, where: Sites) -> npt.NDArray[np.float32]:
     """
     evened = voxels.astype(np.float32)
     for _ in range(_TIMES):
-        blocks = Blocks(evened, where.patterns[:1])
+        blocks = Blocks(evened)
         body = blocks.body(4, False)
         by, bx = np.indices(body.shape[1:])
         body &= where.roles(by, bx) != PLAIN
-        for layer, inside, mean, value in zip(
-            evened, body, blocks.mean, blocks.projections[..., 0], strict=True
-        ):
+        values = np.zeros(body.shape)
+        values[body] = blocks.project(where.patterns[:1], *np.nonzero(body))[:, 0]
+        for layer, inside, mean, value in zip(evened, body, blocks.mean, values, strict=True):
             if inside.any():
-                _even(layer, mean[inside], np.abs(value[inside]).astype(np.float64))
+                _even(layer, mean[inside], np.abs(value[inside]))
     return evened
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage, optimize
 
 from MedWatermarkLib.blocks import Blocks
-from MedWatermarkLib.dct import BLOCK, PATTERNS, patterns
+from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.placement import Placement
 from MedWatermarkLib.pose import Pose, find_poses, register
 from MedWatermarkLib.residue import tone_of
@@ -65,7 +65,7 @@ def place(suspect: Array, original: Array) -> Placement:
 
 def _views(original: Array) -> tuple[list[Floats], BoolArray]:
     """Return the original as windows of several widths would show it, and where the patient is."""
-    blocks = Blocks(np.ascontiguousarray(original), patterns(np.ones(PATTERNS))[:0])
+    blocks = Blocks(np.ascontiguousarray(original))
     body = blocks.body().repeat(BLOCK, 1).repeat(BLOCK, 2)
     tissue = original[:, : body.shape[1], : body.shape[2]][body]
     values = np.where(np.isfinite(original), original, 0).astype(np.float32)

@@ -91,53 +91,47 @@ def noise_pattern() -> npt.NDArray[np.float64]:
 
 
 @njit(parallel=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
-def project(voxels, rows, top, left, projections, low, high, mean, ties):  # type: ignore[no-untyped-def]
-    """Project every whole block on the patterns and note its extremes and mean.
+def survey(voxels, top, left, low, high, mean, ties):  # type: ignore[no-untyped-def]
+    """Note extremes and mean of every whole block.
 
     Parameters
     ----------
     voxels : (z, y, x) array
         int16, uint16, float32 or float64.
-    rows : (g, 64) float32 array
-        Patterns of zero mean.
     top, left : int
         Voxel at which the first block starts.
-    projections : (z, ny, nx, g) float32 array, written
     low, high, mean : (z, ny, nx) float64 arrays, written
         In units of the voxels; NaN where a block holds a voxel that is not finite.
     ties : (z, ny, nx, 2) uint8 array, written
         How many voxels of the block have its least and its greatest value.
     """
-    count = rows.shape[0]
     for z in prange(voxels.shape[0]):
         block = np.empty(64, np.float32)
         for by in range(low.shape[1]):
             for bx in range(low.shape[2]):
                 y0 = top + by * 8
                 x0 = left + bx * 8
-                # Patterns do not see the mean; without it float32 is exact enough for any dtype.
-                first = np.float64(voxels[z, y0, x0])
+                first = _take(voxels[z, y0 : y0 + 8, x0 : x0 + 8], block)
+                total = np.float32(0)
+                for i in range(64):
+                    total += block[i]
                 least = np.float32(0)
                 most = np.float32(0)
-                total = np.float32(0)
-                for y in range(8):
-                    for x in range(8):
-                        d = np.float32(np.float64(voxels[z, y0 + y, x0 + x]) - first)
-                        block[y * 8 + x] = d
-                for i in range(64):
-                    least = min(least, block[i])
-                    most = max(most, block[i])
-                    total += block[i]
+                for x in range(8):
+                    # Of columns, since these are compared eight at once.
+                    lower = np.float32(0)
+                    upper = np.float32(0)
+                    for y in range(8):
+                        d = block[y * 8 + x]
+                        lower = d if d < lower else lower
+                        upper = d if d > upper else upper
+                    least = min(least, lower)
+                    most = max(most, upper)
                 lowest = 0
                 highest = 0
                 for i in range(64):
                     lowest += block[i] == least
                     highest += block[i] == most
-                for g in range(count):
-                    s = np.float32(0)
-                    for i in range(64):
-                        s += block[i] * rows[g, i]
-                    projections[z, by, bx, g] = s
                 if not abs(total) < np.inf:
                     first = np.float64(np.nan)
                 low[z, by, bx] = first + least
@@ -145,6 +139,43 @@ def project(voxels, rows, top, left, projections, low, high, mean, ties):  # typ
                 mean[z, by, bx] = first + total / 64
                 ties[z, by, bx, 0] = lowest
                 ties[z, by, bx, 1] = highest
+
+
+@njit(parallel=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+def project(voxels, rows, z, y, x, projections):  # type: ignore[no-untyped-def]
+    """Project some blocks on the patterns.
+
+    Parameters
+    ----------
+    voxels : (z, y, x) array
+        int16, uint16, float32 or float64.
+    rows : (g, 64) float32 array
+        Patterns of zero mean.
+    z, y, x : (n,) int64 arrays
+        Slice, and the voxel at which each block starts.
+    projections : (n, g) float32 array, written
+    """
+    for n in prange(len(z)):
+        block = np.empty(64, np.float32)
+        _take(voxels[z[n], y[n] : y[n] + 8, x[n] : x[n] + 8], block)
+        for g in range(rows.shape[0]):
+            s = np.float32(0)
+            for i in range(64):
+                s += block[i] * rows[g, i]
+            projections[n, g] = s
+
+
+@njit(cache=True, inline="always")
+def _take(tile, block):  # type: ignore[no-untyped-def]
+    """Write the voxels of a tile less its first one, and return that.
+
+    Patterns do not see the mean; without it float32 is exact enough for any dtype.
+    """
+    first = np.float64(tile[0, 0])
+    for y in range(8):
+        for x in range(8):
+            block[y * 8 + x] = np.float32(np.float64(tile[y, x]) - first)
+    return first
 
 
 @njit(parallel=True, cache=True)
@@ -186,6 +217,7 @@ def shift(voxels, blocks, levels, places, steps, rows, quantum, sign, effects): 
             if level != 0:
                 for i in range(64):
                     change[i] += level * rows[g, i]
+        tile = voxels[z, y0 : y0 + 8, x0 : x0 + 8]
         total = np.int64(0)
         most = np.int64(0)
         least_voxel = np.inf
@@ -195,8 +227,8 @@ def shift(voxels, blocks, levels, places, steps, rows, quantum, sign, effects): 
                 d = (change[y * 8 + x] + half) >> bits
                 total += d * d
                 most = max(most, abs(d))
-                value = np.float64(voxels[z, y0 + y, x0 + x]) + sign * d * quantum
-                voxels[z, y0 + y, x0 + x] = value
+                value = np.float64(tile[y, x]) + sign * d * quantum
+                tile[y, x] = value
                 least_voxel = min(least_voxel, value)
                 greatest_voxel = max(greatest_voxel, value)
         effects[n, 0] = total

@@ -68,8 +68,6 @@ FloatRows = npt.NDArray[np.float32]
 _SURE = 6.0
 # By what share a writer may have counted less blocks of a slice than a reader does.
 _COUNTED_MORE = 1.1
-# Projections looked at before a tag says how many there are.
-_FIRST_LOOK = 4
 # Which blocks may be marked: those that embedding would take; those with a few voxels that were
 # clipped, or hit by impulses, too; and all of them, where a window left nothing of the air.
 _BODIES = ((0, True), (4, True), (4, False))
@@ -187,8 +185,7 @@ def _says(found: Extracted) -> tuple[bool, bool]:
 
 
 def _read_at(voxels: Array, where: Sites, alignment: Alignment, mean: int = 1) -> Extracted:
-    rows = where.patterns[:_FIRST_LOOK]
-    blocks = Blocks(voxels, rows, alignment.top, alignment.left)
+    blocks = Blocks(voxels, alignment.top, alignment.left)
     groups = [_BODIES] if blocks.looks_clipped() else [_BODIES[:1], _BODIES[1:]]
     silent = tuple(SliceReading(False, False, 0.0) for _ in voxels)
     found, checked = Extracted(None, None, silent, 0.0, None, None, (0, 0)), 0
@@ -199,11 +196,11 @@ def _read_at(voxels: Array, where: Sites, alignment: Alignment, mean: int = 1) -
         # Blocks more that carry the mark raise the score, and blocks that do not lower it.
         sync, body = max(zip(syncs, bodies, strict=True), key=_score)
         if sync is not None and sync.score >= SIGNIFICANT:
-            view = _View(voxels, where, alignment, blocks, body)
+            view = _View(where, alignment, blocks, body)
             found = _read(view, sync) if mean == 1 else _read_means(view, sync, mean)
             checked += found.checked
         if found.tag is None and mean == 1 and alignment == Alignment():
-            view = _View(voxels, where, alignment, blocks, bodies[0])
+            view = _View(where, alignment, blocks, bodies[0])
             for sync in candidates(blocks, bodies[0], where, dy, dx):
                 found = _read(view, sync)
                 checked += found.checked
@@ -221,15 +218,13 @@ def _score(candidate: tuple[Sync | None, BoolArray]) -> float:
 class _View:
     """The body's blocks of a volume, each with its place on the canonical plane."""
 
-    def __init__(
-        self, voxels: Array, where: Sites, alignment: Alignment, blocks: Blocks, body: BoolArray
-    ) -> None:
+    def __init__(self, where: Sites, alignment: Alignment, blocks: Blocks, body: BoolArray) -> None:
         self.where = where
         self.alignment = alignment
-        self.depth = len(voxels)
-        self._voxels = voxels
+        self.depth = len(body)
         self._blocks = blocks
         self.slices, self._by, self._bx = np.nonzero(body)
+        self._values = np.empty((len(self.slices), 0), np.float32)
         self.by, self.bx = self._by + alignment.dy, self._bx + alignment.dx
         self.roles = where.roles(self.by, self.bx)
         self.span = blocks.span(body)
@@ -238,11 +233,11 @@ class _View:
 
     def values(self, width: int) -> FloatRows:
         """Return so many projections of each block, (n, width)."""
-        if width > self._blocks.projections.shape[-1]:
-            rows, a = self.where.patterns[:width], self.alignment
-            self._blocks = Blocks(self._voxels, rows, a.top, a.left)
-        values: FloatRows = self._blocks.projections[self.slices, self._by, self._bx, :width]
-        return values
+        missing = self.where.patterns[self._values.shape[1] : width]
+        if len(missing):
+            more = self._blocks.project(missing, self.slices, self._by, self._bx)
+            self._values = np.hstack([self._values, more])
+        return self._values[:, :width]
 
     def ranges(self) -> FloatArray:
         """Return greatest less least voxel of each block."""

@@ -20,7 +20,7 @@ from MedWatermarkLib.order import Order
 from MedWatermarkLib.pilots import synchronise_at
 from MedWatermarkLib.sites import sites
 from MedWatermarkLib.straying import log_likelihood
-from MedWatermarkLib.symbols import WIDEST, Symbols, symbols_of
+from MedWatermarkLib.symbols import Symbols, symbols_of
 
 # A scan as it left the scanner; one with clipped voxels; one of which a window left no air.
 _BODIES = ((0, True), (4, True), (4, False))
@@ -100,7 +100,7 @@ def measure_fidelity(
     where = sites(key)
     top, left = (-offset % BLOCK for offset in extracted.origin)
     first = (extracted.origin[0] + top) // BLOCK, (extracted.origin[1] + left) // BLOCK
-    blocks = Blocks(working_copy(voxels), where.patterns[:WIDEST], top, left)
+    blocks = Blocks(working_copy(voxels), top, left)
     guesses = [blocks.body(clipped, air) for clipped, air in _BODIES]
     known = hounsfield is not None and not _was_rescaled(extracted)
     if known:

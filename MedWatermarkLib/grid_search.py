@@ -134,7 +134,7 @@ class _Search:
 
     def _places(self, straight: Array, step: float) -> Iterator[tuple[float, int, int]]:
         """Return where the straight copy may begin on the canonical plane, in blocks."""
-        blocks = Blocks(straight, self._where.patterns[:1])
+        blocks = Blocks(straight)
         for guess in BODIES:
             body = blocks.body(*guess)
             if body.any():

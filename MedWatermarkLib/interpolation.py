@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage, sparse
 
 from MedWatermarkLib.blocks import Blocks
-from MedWatermarkLib.dct import AREA, BLOCK
+from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.geometry import Geometry
 
 # Further ones amplify noise more than they restore.
@@ -48,7 +48,7 @@ def undo_linear(
     """
     means = _means(geometry, voxels.shape[1:], straight.shape[1:], first)
     back = means.T.tocsr()
-    blocks = Blocks(voxels, np.empty((0, AREA)))
+    blocks = Blocks(voxels)
     noise = max(blocks.noise(blocks.body(4)) ** 2, 1e-12)
     result = np.empty_like(straight)
     for layer, start, slot in zip(voxels, straight, result, strict=True):

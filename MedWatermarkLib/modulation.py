@@ -89,7 +89,7 @@ def modulate(
     Parameters
     ----------
     blocks : Blocks
-        The volume's projections on all of the key's patterns.
+        Of the volume.
     where : Sites
     inside : (z, ny, nx) bool array
         The blocks to mark.
@@ -109,7 +109,7 @@ def modulate(
     words = {TAG: tag_word(tag), MESSAGE: message_word(codewords)}
     bits, _ = bits_at(where, layout, words, by, bx, z % PHASES, few[z])
     steps = layout.steps(strength)
-    values = blocks.projections[z, by, bx, : layout.width]
+    values = blocks.project(where.patterns[: layout.width], z, by, bx)
     levels = levels_to(values, bits, steps[where.roles(by, bx)])
     units = steps[where.roles(*np.mgrid[:TILE, :TILE])] / LEVELS_PER_STEP / quantum
     return Change(

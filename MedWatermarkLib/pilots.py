@@ -161,7 +161,7 @@ def _pilots(
     z, by, bx = z[pilot], by[pilot], bx[pilot]
     if len(z) < 4:
         return None
-    values = np.ascontiguousarray(blocks.projections[z, by, bx, :1])
+    values = blocks.project(where.patterns[:1], z, by, bx)
     bits = where.pilot_bits(where.ranks(by + dy, bx + dx)).T[:, None]
     # What a mean says is the sum of what its slices said.
     sums = np.bitwise_xor.reduce([np.roll(bits, -m, axis=2) for m in range(mean)])

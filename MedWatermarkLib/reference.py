@@ -197,7 +197,7 @@ def read_with_original(
     placement = place(suspect, original)
     progress(0.6)
     used = sorted({z for sources in placement.sources for z, _ in sources})
-    blocks = Blocks(np.ascontiguousarray(original[used or [0]]), where.patterns)
+    blocks = Blocks(np.ascontiguousarray(original[used or [0]]))
     body = blocks.body(hounsfield=hounsfield)
     reach = _REACH * blocks.noise(body) or 1.0
     left = residue(suspect, original, placement, where.patterns, reach)
@@ -244,6 +244,7 @@ def _look(
     rows, columns_of = np.mgrid[: body.shape[1], : body.shape[2]]
     role_of = where.roles(rows, columns_of)
     few = few_blocks(body.sum(axis=(1, 2)))
+    hosts = blocks.projections(where.patterns)
     parts: list[tuple[Array, ...]] = []
     usual = np.abs(left.gains[left.gains != 0])
     faint = _FAINT * float(np.median(usual)) if usual.size else np.inf
@@ -261,7 +262,7 @@ def _look(
                     columns_of[inside],
                     role_of[inside],
                     np.full(count, few[number[z]]),
-                    blocks.projections[number[z]][inside],
+                    hosts[number[z]][inside],
                     left.projections[k][inside],
                     np.float32(share) * left.gains[k][inside],
                     _noise(left.projections[k], inside)[inside],

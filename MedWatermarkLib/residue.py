@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from MedWatermarkLib.dct import BLOCK, project
+from MedWatermarkLib.blocks import Blocks
+from MedWatermarkLib.dct import BLOCK
 from MedWatermarkLib.placement import Placement
 
 # Pairs of values that the curve is found from, and its points.
@@ -115,7 +116,6 @@ def residue(
     grid = (len(suspect), height // BLOCK, width // BLOCK)
     projections = np.zeros((*grid, len(rows)), np.float32)
     gains = np.zeros(grid, np.float32)
-    table = rows.astype(np.float32)
     for k, layer in enumerate(suspect):
         if not placement.sources[k]:
             continue
@@ -124,7 +124,7 @@ def residue(
         left, factor = _left(layer.astype(np.float32), tone(moved), valid, placement.exact)
         back = placement.onto_original(left, host.shape)
         back[~there] = 0
-        projections[k] = _project(back, table)
+        projections[k] = Blocks(back[np.newaxis]).projections(rows)[0]
         slope = np.where(there, tone.slope(host, reach), 0)[: grid[1] * BLOCK, : grid[2] * BLOCK]
         gains[k] = factor * slope.reshape(grid[1], BLOCK, grid[2], BLOCK).mean(axis=(1, 3))
     return Residue(projections, gains, tone)
@@ -185,13 +185,3 @@ def _solve(table: FloatArray, values: FloatArray) -> FloatArray:
     square = table.T @ table
     square[np.diag_indices_from(square)] *= 1 + 1e-9
     return np.asarray(np.linalg.lstsq(square, table.T @ values, rcond=1e-12)[0])
-
-
-def _project(layer: Floats, table: Floats) -> Floats:
-    grid = (1, layer.shape[0] // BLOCK, layer.shape[1] // BLOCK)
-    values = np.empty((*grid, len(table)), np.float32)
-    low, high, mean = (np.empty(grid) for _ in range(3))
-    ties = np.empty((*grid, 2), np.uint8)
-    volume = np.ascontiguousarray(layer[np.newaxis])
-    project(volume, table, 0, 0, values, low, high, mean, ties)
-    return np.asarray(values[0])

@@ -109,14 +109,13 @@ def find_smoothing(voxels: Array, where: Sites) -> Smoothing | None:
     -------
     Smoothing, or None if the pilots show as well without one.
     """
-    row = where.patterns[:1]
-    body = Blocks(voxels, row).body(4)
+    body = Blocks(voxels).body(4)
     full = np.sort(np.argsort(-body.sum(axis=(1, 2)), kind="stable")[:_SLICES])
     body, some = body[full], np.ascontiguousarray(voxels[full])
     spectra = _spectra(some)
 
     def score(values: Array) -> float:
-        found = synchronise(Blocks(values, row), body, where)
+        found = synchronise(Blocks(values), body, where)
         return 0.0 if found is None else found.score
 
     def of(one: Smoothing) -> float:

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib.blocks import Blocks, working_copy
-from MedWatermarkLib.dct import PATTERNS, patterns
 
 Preset: TypeAlias = Literal["diagnostic", "robust"]
 #: What may be asked for: a preset, or an RMSE in units of the scan.
@@ -77,7 +76,7 @@ def noise_strength(preset: Preset, voxels: npt.ArrayLike) -> float:
         If the array is not a volume of numbers.
     """
     array = np.asarray(voxels)
-    blocks = Blocks(working_copy(array), patterns(np.ones(PATTERNS))[:0])
+    blocks = Blocks(working_copy(array))
     return PRESETS[preset] * _by_noise(blocks, blocks.body(), array.dtype.kind in "iu")
 
 

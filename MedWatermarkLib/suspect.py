@@ -75,7 +75,7 @@ class Suspect:
         halves : mapping
             Half of the window's side for each number of slices; the greatest is how many serve.
         """
-        blocks = Blocks(voxels, where.patterns[:1])
+        blocks = Blocks(voxels)
         inside = blocks.body(4)
         counts = inside.sum(axis=(1, 2))
         full = np.argsort(-counts, kind="stable")[: max(halves)]
@@ -90,7 +90,9 @@ class Suspect:
             ]
         )
         # Where the host is even, an error of half a voxel moves projections by little.
-        energy = (blocks.projections[slices] ** 2).sum(axis=-1)
+        energy = np.zeros(inside.shape)
+        energy[inside] = (blocks.project(where.patterns[:1], *np.nonzero(inside)) ** 2)[:, 0]
+        energy = energy[slices]
         usual = np.median(energy[inside[slices]])
         even = (inside[slices] / (1 + energy / max(usual, 1e-9))).mean(axis=0)
         half = halves[len(slices)]
@@ -146,6 +148,6 @@ class Suspect:
             )
             for spline in self.splines[:_LOOKED_AT]
         ]
-        values = np.abs(Blocks(np.stack(layers), self.rows).projections)
+        values = np.abs(Blocks(np.stack(layers)).projections(self.rows))
         # Where nothing varies, nothing was marked.
         return max(float(np.median(values[values >= 1e-3 * values.max()])), 1e-6)

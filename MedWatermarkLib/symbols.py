@@ -107,7 +107,7 @@ def symbols_of(
     differing = differing.reshape(*shape, layout.width)
     steps = steps.reshape(*shape, layout.width)
     sizes = (np.where(steps > 0, steps, 1.0) * step).astype(np.float32)
-    values: FloatBlocks = np.divide(blocks.projections[..., : layout.width], sizes)
+    values: FloatBlocks = np.divide(blocks.projections(where.patterns[: layout.width]), sizes)
     agreeing = np.cos(2 * np.pi * (values - planes[1, phases])) * (body[..., None] & differing)
     chosen = np.nonzero(body & differing.any(axis=-1))
     few = says_the_tag(agreeing[chosen][:, 1:], chosen[0], len(body))

@@ -183,7 +183,7 @@ def embed(
     codewords = qr.data_codewords(message)
 
     where = sites(key)
-    blocks = Blocks(work, where.patterns)
+    blocks = Blocks(work)
     inside = blocks.body(hounsfield=hounsfield)
     few = few_blocks(inside.sum(axis=(1, 2)))
     excluded = inside & _excluded(exclude, work.shape)

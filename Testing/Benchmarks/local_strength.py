@@ -87,12 +87,12 @@ def strayed(volume, strength: float, attacks: list[Attack]):
     energy = texture(volume.voxels, mask)
     rows = sites(b"").patterns[:WIDTH]
     marked = embedded.voxels.astype(np.int16)
-    before = Blocks(working_copy(marked), rows).projections[mask]
+    before = Blocks(working_copy(marked)).project(rows, *np.nonzero(mask))
     size = step(rung_below(strength), TAG, WIDTH)
     for attack in attacks:
         gain = 1.0 if attack.window is None else 255 / WINDOW[1]
         copy = attack(marked, 1).astype(np.float32)
-        after = Blocks(copy, rows).projections[mask] / gain
+        after = Blocks(copy).project(rows, *np.nonzero(mask)) / gain
         yield attack, (after - before) / size, energy > np.median(energy)
 
 

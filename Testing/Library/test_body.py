@@ -7,13 +7,12 @@ from phantoms import head
 from scipy import ndimage
 
 from MedWatermarkLib.blocks import Blocks, working_copy
-from MedWatermarkLib.dct import PATTERNS, patterns
 from MedWatermarkLib.volume import Volume
 
 
 def body_of(voxels: np.ndarray) -> np.ndarray:
     """The blocks of the body, as a mask of voxels."""
-    blocks = Blocks(working_copy(voxels), patterns(np.ones(PATTERNS))).body()
+    blocks = Blocks(working_copy(voxels)).body()
     return blocks.repeat(8, axis=1).repeat(8, axis=2)
 
 

@@ -38,15 +38,16 @@ def test_projections_extremes_and_noise_are_those_of_each_block(dtype: type) -> 
     rng = np.random.default_rng(1)
     voxels = rng.integers(0, 4000, (2, 29, 36)).astype(dtype)
     rows = patterns(np.ones(PATTERNS))
-    blocks = Blocks(voxels, rows, top=3, left=2)
-    assert blocks.projections.shape == (2, 3, 4, PATTERNS)
+    blocks = Blocks(voxels, top=3, left=2)
+    projections = blocks.projections(rows)
+    assert projections.shape == (2, 3, 4, PATTERNS)
     for z, by, bx in np.ndindex(2, 3, 4):
         block = voxels[z, 3 + 8 * by : 11 + 8 * by, 2 + 8 * bx : 10 + 8 * bx].astype(float)
-        assert np.allclose(blocks.projections[z, by, bx], rows @ block.ravel(), atol=0.05)
+        assert np.allclose(projections[z, by, bx], rows @ block.ravel(), atol=0.05)
         assert blocks.low[z, by, bx] == block.min()
         assert blocks.high[z, by, bx] == block.max()
     everywhere = np.ones(blocks.low.shape, bool)
-    quiet = Blocks(rng.normal(0, 7, (1, 512, 512)), rows)
+    quiet = Blocks(rng.normal(0, 7, (1, 512, 512)))
     assert quiet.noise(np.ones(quiet.low.shape, bool)) == pytest.approx(7, rel=0.05)
     assert blocks.span(everywhere) <= 4000
 
@@ -54,7 +55,7 @@ def test_projections_extremes_and_noise_are_those_of_each_block(dtype: type) -> 
 def test_blocks_that_are_not_finite_have_no_extremes() -> None:
     voxels = np.random.default_rng(0).normal(0, 1, (1, 24, 24)).astype(np.float32)
     voxels[0, 3, 3], voxels[0, 8, 8], voxels[0, 20, 4] = np.nan, np.inf, -np.inf
-    low = Blocks(voxels, patterns(np.ones(PATTERNS))).low[0]
+    low = Blocks(voxels).low[0]
     assert np.array_equal(np.isnan(low), np.eye(3, dtype=bool) & [1, 1, 0] | low_at(2, 0))
 
 
@@ -80,7 +81,7 @@ def test_a_change_moves_projections_by_its_levels_and_is_taken_back(dtype: type)
     )
     voxels = original.copy()
     effects = change.apply(voxels, 1)
-    moved = Blocks(voxels, rows).projections - Blocks(original, rows).projections
+    moved = Blocks(voxels).projections(rows) - Blocks(original).projections(rows)
     # Each voxel is rounded to a whole number: a deviation of 0.29 a projection.
     assert np.abs(moved.reshape(48, -1)[:, :2] - levels * steps).max() < 1.5
     difference = voxels.astype(float) - original

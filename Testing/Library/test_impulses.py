@@ -28,7 +28,7 @@ def test_a_slice_gives_its_message_after_salt_and_pepper(
     assert extract(copy).message == MESSAGE
     repaired = without_impulses(copy)
     assert repaired is not None
-    body = Blocks(marked, np.empty((0, 64))).body().repeat(8, axis=1).repeat(8, axis=2)
+    body = Blocks(marked).body().repeat(8, axis=1).repeat(8, axis=2)
     away = np.abs(repaired.astype(float) - marked)[body]
     assert np.mean(away > 100) < 0.001
 
