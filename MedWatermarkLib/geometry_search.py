@@ -43,10 +43,10 @@ _HALVES = {1: 104.0, 2: 88.0, 3: 72.0, 4: 64.0, 5: 56.0, 6: 48.0, 7: 48.0, 8: 48
 _HALF_OF_BOTH = 32.0
 # Shifts, half a voxel apart, that rounding of sizes leaves open.
 _OFFSETS = 8
-# Geometries of each kind that are refined, the best that score so much; the score that a right one
-# then passes in windows that grow, and that over all of a slice: chance seldom does, and what is
-# read has to pass a check of its own.
-_REFINED, _WORTHWHILE = 12, 4.2
+# Geometries of each kind that are refined, the best that score so much: as many of a single slice,
+# fewer of more, and at least so many; the score that a right one then passes in windows that grow,
+# and that over all of a slice: chance seldom does, and what is read has to pass a check of its own.
+_REFINED, _LEAST_REFINED, _WORTHWHILE = 48, 12, 4.2
 _BARS = (4.5, 5.5)
 # How many of a single slice are looked at twice, the second time in a window that is so much wider.
 _SEEN_TWICE, _WIDER = 1000, 1.5
@@ -104,7 +104,8 @@ def _among(
         copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, _OFFSETS
     )
     maps, centres, found = _looked_at_twice(copy, table, maps, centres, found, half, steps)
-    for i in np.argsort(-found[:, 0], kind="stable")[:_REFINED]:
+    most = max(_REFINED // len(copy.slices), _LEAST_REFINED)
+    for i in np.argsort(-found[:, 0], kind="stable")[:most]:
         if found[i, 0] < _WORTHWHILE:
             break
         geometry = _refine(copy, table, maps[i], centres[i], found[i], half)
