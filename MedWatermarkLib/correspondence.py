@@ -19,9 +19,9 @@ from MedWatermarkLib.residue import tone_of
 # tissue; and the whole range.
 _WINDOWS = (1.0, 5.0, np.inf)
 # A slice is shown if its details correlate so many times better than by chance. Slices of the same
-# size lie where they did if the correlation is above a share, or so many times that with slices
-# that are not neighbours of the best.
-_SEEN, _SURE, _LEAD = 5.0, 0.6, 2.0
+# size lie about where they did if the correlation is above a share, or so many times that with
+# slices that are not neighbours of the best; another place then has to leave so much less open.
+_SEEN, _NEAR, _LEAD, _OPEN = 5.0, 0.6, 2.0, 0.9
 # Share of the correlation that slices in order need of what each finds for itself.
 _ORDERED = 0.85
 # Details greater than so many times the usual one are edges.
@@ -33,6 +33,8 @@ _REGISTERED = 3
 # Neighbours of a slice, on either side, that may have been averaged with it; the least share that
 # counts; what of that which one slice leaves unexplained several may leave; pixels looked at.
 _NEIGHBOURS, _LEAST_SHARE, _BETTER, _PIXELS = 2, 0.15, 0.8, 40_000
+
+_STILL = Pose(0.0, 0, 0, np.eye(2), np.zeros(2))
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -55,11 +57,10 @@ def place(suspect: Array, original: Array) -> Placement:
     found = _Matches.none(len(suspect))
     if suspect.shape[1:] == original.shape[1:]:
         found = details.matches(suspect, placement)
-    if not found.sure:
-        other = _registered(suspect, original, views, details)
-        others = details.matches(suspect, other)
-        if others.usual > found.usual:
-            placement, found = other, others
+    other = _registered(suspect, original, None if found.usual > _NEAR else views, details)
+    others = details.matches(suspect, other)
+    if 1 - others.usual < (_OPEN if found.sure else 1) * (1 - found.usual):
+        placement, found = other, others
     return _mixtures(suspect, original, replace(placement, sources=found.sources))
 
 
@@ -99,8 +100,8 @@ class _Matches:
 
     @property
     def sure(self) -> bool:
-        """Whether slices lie where they are thought: alike, or like no slice but their own."""
-        return self.usual > _SURE or (self.usual > _SEEN * self.chance and self.lead > _LEAD)
+        """Whether slices lie about where they are thought: alike, or like none but their own."""
+        return self.usual > _NEAR or (self.usual > _SEEN * self.chance and self.lead > _LEAD)
 
     @property
     def sources(self) -> tuple[tuple[tuple[int, float], ...], ...]:
@@ -174,15 +175,16 @@ def _halved(image: Floats) -> Floats:
 
 
 def _registered(
-    suspect: Array, original: Array, views: list[Floats], details: _Details
+    suspect: Array, original: Array, views: list[Floats] | None, details: _Details
 ) -> Placement:
-    """Find how a suspect of another size or angle lies on the original."""
+    """Find how a suspect lies on the original: about as it did, if there are no views to search."""
     contents = np.argsort([-float(_finite(layer).std()) for layer in suspect])
     some = sorted(contents[: max(1, len(suspect) // 2)].tolist())
     some = [some[i] for i in np.linspace(0, len(some) - 1, min(_REGISTERED, len(some))).astype(int)]
     first = suspect[some[len(some) // 2]][np.newaxis]
     found = []
-    for pose in find_poses(_finite(first[0]), views):
+    poses = [_STILL] if views is None else find_poses(_finite(first[0]), views)
+    for pose in poses:
         matches = details.matches(first, Placement(pose.matrix, pose.offset, ()))
         found.append((matches.usual, pose))
     found.sort(key=lambda one: -one[0])

@@ -100,6 +100,17 @@ def test_a_picture_of_one_slice_gives_its_tag_and_says_what_became_of_it(
     assert undone.offset == pytest.approx(40 * 255 / 160, abs=12)
 
 
+@pytest.mark.parametrize("angle", [0.4, 2, 5])
+def test_slices_that_were_turned_a_little_do_not_pass_for_ones_that_were_not(
+    original: np.ndarray, marked: np.ndarray, angle: float
+) -> None:
+    suspect = ndimage.rotate(marked.astype(np.float32), angle, (2, 1), reshape=False, order=1)
+    extracted = read(suspect, original)
+    assert extracted.message == MESSAGE
+    assert extracted.undone is not None
+    assert extracted.undone.angle == pytest.approx(angle, abs=0.1)
+
+
 def test_slices_may_be_dropped_reversed_turned_and_mirrored(
     original: np.ndarray, marked: np.ndarray
 ) -> None:
