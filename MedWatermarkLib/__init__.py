@@ -9,11 +9,11 @@ One noun, one file, from the ground up; nothing imports Slicer or Qt:
 - the mark, on arrays: ``dct``, ``sites``, ``layout``, ``body``, ``blocks``, ``strength``,
   ``channel_code``, ``tag``, ``polar_code``, ``capacity``, ``change``, ``modulation``,
   ``restoration``, ``soft``, ``reliability``, ``averaged``, ``pilots``, ``decoding``,
-  ``alignment``, ``pilot_search``, ``comb``, ``suspect``, ``climb``, ``geometry*``,
-  ``grid_search``, ``interpolation``, ``impulses``, ``smoothing``, ``contrast``, ``order``,
-  ``undone``, ``extracted``, ``gain``, ``received``, ``reader``, ``detector``; with the original at
-  hand ``placement``, ``pose``, ``residue``, ``correspondence``, ``reference``; ``watermark``;
-  of copies ``copy_words``, ``trace``; ``quality`` measures it;
+  ``alignment``, ``pilot_search``, ``comb``, ``suspect``, ``climb``, ``candidates``,
+  ``geometry*``, ``grid_search``, ``interpolation``, ``impulses``, ``smoothing``, ``contrast``,
+  ``order``, ``undone``, ``extracted``, ``gain``, ``received``, ``reader``, ``detector``; with the
+  original at hand ``placement``, ``pose``, ``residue``, ``correspondence``, ``reference``;
+  ``watermark``; of copies ``copy_words``, ``trace``; ``quality`` measures it;
 - ``scan``: a scan and its claim, which is what most callers want;
 - what leaves the house: ``confidentiality``, ``pseudonym``, ``descriptor``, ``burned_in``,
   ``face``, ``header_text``, ``deidentify``, ``deidentified``;

@@ -1,8 +1,8 @@
 """Reading a mark blind: from voxels and key alone.
 
 Where the plain reading finds no message, impulses are taken out, a filter is taken back and
-contrast is evened; where it finds nothing, two cuts and at most 84 geometries are tried, each at
-most twice.
+contrast is evened; where it finds nothing, two cuts are tried and the geometries that the pilots
+speak for, each at most twice.
 """
 
 from __future__ import annotations

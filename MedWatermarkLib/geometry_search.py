@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from MedWatermarkLib import qr
+from MedWatermarkLib.candidates import ANGLE, SCALE, Seen, centred, turns_of
 from MedWatermarkLib.climb import (
     APART,
     GROWTH,
@@ -42,14 +43,18 @@ _HALVES = {1: 104.0, 2: 88.0, 3: 72.0, 4: 64.0, 5: 56.0, 6: 48.0, 7: 48.0, 8: 48
 # The same where both angle and scale are looked for, in a volume.
 _HALF_OF_BOTH = 32.0
 # Shifts, half a voxel apart, that rounding of sizes leaves open.
-_OFFSETS = 8
+_OFFSETS = 3
 # Geometries of each kind that are refined, the best that score so much: as many of a single slice,
 # fewer of more, and at least so many; the score that a right one then passes in windows that grow,
 # and that over all of a slice: chance seldom does, and what is read has to pass a check of its own.
-_REFINED, _LEAST_REFINED, _WORTHWHILE = 48, 12, 4.2
+_REFINED, _LEAST_REFINED, _WORTHWHILE = 24, 12, 4.2
 _BARS = (4.5, 5.5)
 # How many of a single slice are looked at twice, the second time in a window that is so much wider.
 _SEEN_TWICE, _WIDER = 1000, 1.5
+# Of how many of these all of a slice is asked, so many times on either side, and the score that
+# makes one worth reading: where nothing was cut away the middle stays in the middle, which leaves
+# one number to be found.
+_ASKED_WHOLE, _AWAY, _LIKELY = 100, 9, 5.0
 # How far around a geometry that reads another is looked for, in halves of what shows; and how many
 # of those that are found are followed.
 _AROUND, _CLIMBED = 12, 4
@@ -99,85 +104,25 @@ def _among(
     mirrored: bool,
     half: float,
 ) -> Iterator[Geometry]:
-    maps, centres = _geometries(copy, angles, scales, mirrored)
-    found = ask_pilots(
-        copy.splines, copy.inside, copy.slices, maps, centres, half, table, steps, _OFFSETS
-    )
-    maps, centres, found = _looked_at_twice(copy, table, maps, centres, found, half, steps)
-    most = max(_REFINED // len(copy.slices), _LEAST_REFINED)
-    for i in np.argsort(-found[:, 0], kind="stable")[:most]:
-        if found[i, 0] < _WORTHWHILE:
+    count, fine = len(copy.slices), APART / half / 3
+    look = partial(Seen.by, copy, table, steps)
+    seen = look(centred(copy, turns_of(copy, angles, scales, mirrored)), half, _OFFSETS)
+    seen = look(seen.beside_best(_SEEN_TWICE // count, fine), _WIDER * half).best()
+    # Of a whole volume a window says enough.
+    if count < max(_HALVES):
+        column = ANGLE if len(scales) == 1 else SCALE
+        lines = seen.lines(max(_ASKED_WHOLE // count, 1), column, fine / 3, _AWAY)
+        whole = copy.reach(np.eye(2) * scales.min())
+        sure = look(centred(copy, lines, 2 * _AWAY + 1), whole).best()
+        for i in sure.order():
+            if sure.scores[i] >= _LIKELY:
+                yield Geometry.nearest(sure.maps[i, :4].reshape(2, 2), sure.maps[i, 4:])
+    for i in seen.order()[: max(_REFINED // count, _LEAST_REFINED)]:
+        if seen.scores[i] < _WORTHWHILE:
             break
-        geometry = _refine(copy, table, maps[i], centres[i], found[i], half)
+        geometry = _refine(copy, table, seen.maps[i], seen.centres[i], seen.found[i], half)
         if geometry is not None:
             yield geometry
-
-
-def _looked_at_twice(
-    copy: Suspect,
-    table: KnownBits,
-    maps: FloatArray,
-    centres: FloatArray,
-    found: FloatArray,
-    half: float,
-    steps: FloatArray,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the best geometries, and what is beside them, by what a greater window says of them.
-
-    A right one may be behind hundreds by chance where a window holds few pilots, or uneven ones.
-    """
-    kept = np.argsort(-found[:, 0], kind="stable")[: _SEEN_TWICE // len(copy.slices)]
-    beside = APART / half / 3 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
-    near = []
-    for i in kept:
-        matrix = maps[i, :4].reshape(2, 2)
-        place = matrix @ (centres[i] + found[i, 1:3]) + maps[i, 4:]
-        for angle, scale in beside:
-            near.append(_map(np.array([angle, scale, scale, *place]), matrix, centres[i]))
-    nearby = np.array(near).reshape(-1, 6)
-    middles = np.repeat(centres[kept], len(beside), axis=0)
-    wider = ask_pilots(
-        copy.splines, copy.inside, copy.slices, nearby, middles, _WIDER * half, table, steps, 1
-    )
-    # Of each only the best that is beside it.
-    best = wider[:, 0].reshape(len(kept), -1).argmax(axis=1) + len(beside) * np.arange(len(kept))
-    return nearby[best], middles[best], wider[best]
-
-
-def _geometries(
-    copy: Suspect, angles: FloatArray, scales: FloatArray, mirrored: bool
-) -> tuple[FloatArray, FloatArray]:
-    """Return maps, and the middle of the window on the canonical plane for each."""
-    maps = []
-    for angle in angles:
-        way = turn(float(angle))
-        for size in _sizes_before(way, copy.size):
-            for mirror in (1.0, -1.0) if mirrored else (1.0,):
-                for scale in scales:
-                    matrix = scale * way @ np.diag([1.0, mirror])
-                    middle = (size / scale - 1) / 2
-                    maps.append([*matrix.ravel(), *(copy.middle - matrix @ middle)])
-    table = np.array(maps)
-    return table, _centres(table, copy.window)
-
-
-def _sizes_before(turn: FloatArray, size: FloatArray) -> Iterator[FloatArray]:
-    """Return the sizes, height and width, that a picture may have had before it was turned."""
-    yield size
-    grown = np.abs(turn)
-    if grown[0, 1] > 1e-9 and abs(np.linalg.det(grown)) > 0.05:
-        # It grew, so that nothing of it was lost.
-        before = np.asarray(np.linalg.solve(grown, size), np.float64)
-        if before.min() > 0.5 * size.min():
-            yield before
-    elif grown[0, 1] > 1e-9:
-        # At half a right angle the sizes follow only where they are alike.
-        yield size / grown.sum(axis=1)
-
-
-def _centres(maps: FloatArray, window: FloatArray) -> FloatArray:
-    matrices, moved = maps[:, :4].reshape(-1, 2, 2), window - maps[:, 4:]
-    return np.asarray(np.linalg.solve(matrices, moved[..., None])[..., 0], np.float64)
 
 
 def _refine(
