@@ -7,8 +7,8 @@ speak for, each at most twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -33,7 +33,31 @@ from MedWatermarkLib.undone import Undone
 Array = npt.NDArray[Any]
 
 
-def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Extracted:
+@dataclass(frozen=True)
+class Attempt:
+    """A way to read what the plain reading does not.
+
+    Attributes
+    ----------
+    share : float
+        What share of the work is done when it begins.
+    wanted : "message" or "tag"
+        It is tried where this was not read before.
+    read : callable
+        Yields readings, until one gives what is wanted.
+    """
+
+    share: float
+    wanted: str
+    read: Callable[[Array, Sites], Iterator[Extracted]]
+
+
+def detect(
+    voxels: Array,
+    where: Sites,
+    progress: Callable[[float], None],
+    leave_out: Collection[str] = (),
+) -> Extracted:
     """Read a mark.
 
     Parameters
@@ -43,6 +67,8 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
     where : Sites
     progress : callable
         Called with the share that is done, from 0 to 1.
+    leave_out : collection of str
+        Names of `ATTEMPTS` that need not be made.
     """
     progress(0.0)
     best = read_at(voxels, where)
@@ -51,11 +77,11 @@ def detect(voxels: Array, where: Sites, progress: Callable[[float], None]) -> Ex
         voxels = repaired
         best = max(read_at(voxels, where), best, key=_worth)
         checked += best.checked
-    for share, wanted, attempt in _ATTEMPTS:
-        if getattr(best, wanted) is not None:
+    for name, attempt in ATTEMPTS.items():
+        if name in leave_out or getattr(best, attempt.wanted) is not None:
             continue
-        progress(share)
-        for found in attempt(voxels, where):
+        progress(attempt.share)
+        for found in attempt.read(voxels, where):
             checked += found.checked
             if _says(found) > _says(best):
                 best = found
@@ -103,14 +129,14 @@ def _bent(voxels: Array, where: Sites) -> Iterator[Extracted]:
             break
 
 
-#: What is tried in turn, from what share of the work on, where this was not read before.
-_ATTEMPTS: tuple[tuple[float, str, Callable[[Array, Sites], Iterator[Extracted]]], ...] = (
-    (0.05, "message", _unfiltered),
-    (0.1, "message", _evened),
-    (0.2, "tag", _cut),
-    (0.35, "tag", _averaged),
-    (0.4, "tag", _bent),
-)
+#: What is tried, in turn.
+ATTEMPTS = {
+    "filters": Attempt(0.05, "message", _unfiltered),
+    "contrast": Attempt(0.1, "message", _evened),
+    "cuts": Attempt(0.2, "tag", _cut),
+    "means": Attempt(0.35, "tag", _averaged),
+    "turns": Attempt(0.4, "tag", _bent),
+}
 
 
 def _also(found: Extracted, **changes: Any) -> Extracted:

@@ -18,13 +18,13 @@ import sys
 import numpy as np
 from bars import EIGHT, MESSAGE, SLICE, TAG, VOLUME
 from families import ATTACKS
-from robustness import KEYS, ROOMY, SERIES, TOGETHER, searched
+from robustness import KEYS, ROOMY, SERIES, TOGETHER, read
 from scans import claim_of, scan
 
+from MedWatermarkLib.extracted import Extracted
 from MedWatermarkLib.scan import embed_message
 from MedWatermarkLib.strength import Strength
 from MedWatermarkLib.tag import message_id
-from MedWatermarkLib.watermark import Extracted, extract
 
 
 def main() -> None:
@@ -51,10 +51,9 @@ def main() -> None:
             whole = len(copy) == len(embedded.voxels)
             roomy = np.flatnonzero(embedded.blocks >= ROOMY) if whole else []
             starts = range(0, len(copy) - TOGETHER + 1, TOGETHER) if whole else []
-            with searched(attack):
-                volumes.append(extract(copy, key=key))
-                eights += [extract(copy[z : z + TOGETHER], key=key) for z in starts]
-                alone += [extract(copy[z : z + 1], key=key) for z in roomy]
+            volumes.append(read(copy, key, attack))
+            eights += [read(copy[z : z + TOGETHER], key, attack) for z in starts]
+            alone += [read(copy[z : z + 1], key, attack) for z in roomy]
         for one in (*alone, *eights, *volumes):
             assert one.message in (None, message)
             assert one.tag is None or one.tag.message_id == message_id(message)
