@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ BITS = 128
 OURS = "MedWatermark"
 # Of this mark; and of each peer, with the mark of its strength.
 _COLOURS = ("#1f5fa8", "#2f8f4e", "#c23b22", "#d9820f")
-_SAFE = str.maketrans(dict.fromkeys(" ,%/.°", "-"))
 
 
 def as_strong_as(peer: str) -> str:
@@ -217,7 +217,7 @@ def draw_families(folder: Path, counts: Counts, attacks: list[Attack], peers: li
             if any(count.trials for count in row):
                 found.append(Series(name, row, colour, pale))
         if found and family != "none":
-            picture = folder / f"{family.translate(_SAFE).replace('--', '-').strip('-')}.png"
+            picture = folder / f"{re.sub('[^A-Za-z0-9]+', '-', family).strip('-')}.png"
             _draw(picture, family, some, found)
 
 
