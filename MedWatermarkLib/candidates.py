@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,14 +38,14 @@ class Candidates:
     turns: FloatArray
     maps: FloatArray
     centres: FloatArray
-    beside: int = 1
+    beside: int
 
 
 @dataclass(frozen=True, eq=False)
 class Seen(Candidates):
     """Geometries and what the pilots say of them, as `ask_pilots` returns it, (n, 5)."""
 
-    found: FloatArray = field(default_factory=lambda: np.empty((0, 5)))
+    found: FloatArray
 
     @classmethod
     def by(

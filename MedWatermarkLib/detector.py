@@ -75,8 +75,9 @@ def detect(
     checked = best.checked
     if best.message is None and (repaired := without_impulses(voxels)) is not None:
         voxels = repaired
-        best = max(read_at(voxels, where), best, key=_worth)
-        checked += best.checked
+        again = read_at(voxels, where)
+        checked += again.checked
+        best = max(again, best, key=_worth)
     for name, attempt in ATTEMPTS.items():
         if name in leave_out or getattr(best, attempt.wanted) is not None:
             continue

@@ -7,9 +7,9 @@ Run from the root of the project, with the extra `bench` installed:
 On ct-head-ge, with the claim that `scans` makes, at the default strength, with three keys of the
 mark, each with a seed of its own for what is random and slices of its own: the tag and the message
 of roomy slices alone, of eight slices, and of the volume. The peers carry the first 128 of the
-tag's 144 bits in the same slices, and beside each stands a mark of this project that changes the
-view as little as that peer does, and not less; turned and scaled copies, of which no peer reads
-anything, are asked of the default strength only. Attacks on slices without a bar get a third of the
+tag's 144 bits in the same slices, and beside each stands the strongest mark of this project that
+changes the view no more than that peer does; turned and scaled copies are asked of the default
+strength only, since their search takes longest. Attacks on slices without a bar get a third of the
 slices, and only copies that were cut, turned or scaled are searched for that, since it takes
 longest to read nothing. DIR gets `measurements.jsonl`, a line for each measurement, by which a run
 that was stopped goes on where it was; and, of all that is measured by then, `robustness.json`,
